@@ -1,0 +1,100 @@
+//! A connected host: in production SSH or this machine, in tests a fake.
+
+use std::future::Future;
+use std::time::Duration;
+
+use crate::script::Script;
+
+/// Receives the progress lines that a script prints while it runs.
+pub type Progress<'a> = dyn Fn(&str) + Send + Sync + 'a;
+
+/// What a script left behind.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Output {
+    /// The exit status; 128 + n for a script that signal n ended.
+    pub status: i32,
+    /// Everything that it printed on stdout.
+    pub stdout: String,
+    /// Everything that it printed on stderr, progress lines left out.
+    pub stderr: String,
+}
+
+/// A connected host.
+pub trait Remote: Send + Sync {
+    /// Runs `script` under `sh` as root, and hands progress lines over while it runs.
+    fn run(
+        &self,
+        script: &Script,
+        progress: &Progress<'_>,
+    ) -> impl Future<Output = Result<Output, RemoteError>> + Send;
+}
+
+/// Why a host could not be reached, or why what was asked of it has no answer.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum RemoteError {
+    /// No connection within the deadline.
+    #[error("cannot reach `{address}` within {} s", .waited.as_secs())]
+    Unreachable {
+        /// Host and port as tried.
+        address: String,
+        /// How long it was tried.
+        waited: Duration,
+        /// What the last try said.
+        last: String,
+    },
+    /// The host answers, but accepts none of our keys.
+    #[error("`{user}@{address}` accepts none of the offered keys")]
+    Authentication {
+        /// The user that we logged in as.
+        user: String,
+        /// Host and port.
+        address: String,
+        /// One line for each key that was offered or passed over, and why.
+        tried: Vec<String>,
+    },
+    /// No known key for this host, and nobody to ask.
+    #[error("the host key of `{address}` is not known")]
+    HostKeyUnknown {
+        /// Host and port.
+        address: String,
+        /// Algorithm and SHA256 fingerprint that the host showed.
+        fingerprint: String,
+    },
+    /// The host shows another key than the known one.
+    #[error("the host key of `{address}` has CHANGED")]
+    HostKeyChanged {
+        /// Host and port.
+        address: String,
+        /// Algorithm and SHA256 fingerprint that the host showed.
+        fingerprint: String,
+        /// Where the other key is written: file and line, or cluster.toml.
+        known: String,
+    },
+    /// We are in, but cannot become root.
+    #[error("cannot become root on `{address}` as `{user}`")]
+    Privilege {
+        /// The user that we logged in as.
+        user: String,
+        /// Host and port.
+        address: String,
+        /// What sudo said.
+        reason: String,
+    },
+    /// The script was still running at its deadline.
+    #[error("still running after {} s", .limit.as_secs())]
+    Deadline {
+        /// The deadline.
+        limit: Duration,
+    },
+    /// The connection broke while a script ran.
+    #[error("the connection to `{address}` broke")]
+    Lost {
+        /// Host and port.
+        address: String,
+        /// What the transport said.
+        reason: String,
+    },
+    /// A local cause: a key file that cannot be read, an agent that does not answer.
+    #[error("{0}")]
+    Local(String),
+}
