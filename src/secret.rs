@@ -12,3 +12,25 @@ pub enum SecretRef {
     /// On the stdout of this command, without its last newline.
     Command(Vec<String>),
 }
+
+/// SHA-256 of plain bytes, hex.
+#[must_use]
+pub fn sha256(bytes: &[u8]) -> String {
+    use sha2::Digest as _;
+    sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// SHA-256 of a secret, hex.
+#[must_use]
+pub fn sha256_hex(secret: &secrecy::SecretString) -> String {
+    use secrecy::ExposeSecret as _;
+    sha256(secret.expose_secret().as_bytes())
+}
+
+/// The CA's hash in a full k3s token, `K10<hash>::<user>:<password>`; it is no secret.
+#[must_use]
+pub fn ca_hash(token: &secrecy::SecretString) -> Option<String> {
+    use secrecy::ExposeSecret as _;
+    let (head, _) = token.expose_secret().split_once("::")?;
+    head.strip_prefix("K10").map(str::to_owned)
+}
