@@ -5,6 +5,7 @@ pub mod actions;
 pub mod cluster;
 pub mod engine;
 pub mod facts;
+pub mod fleet;
 pub mod kube;
 pub mod lock;
 pub mod probe;
