@@ -34,3 +34,10 @@ pub fn ca_hash(token: &secrecy::SecretString) -> Option<String> {
     let (head, _) = token.expose_secret().split_once("::")?;
     head.strip_prefix("K10").map(str::to_owned)
 }
+
+/// A secret's bytes, for the stdin of a script.
+#[must_use]
+pub fn bytes(secret: &secrecy::SecretString) -> &[u8] {
+    use secrecy::ExposeSecret as _;
+    secret.expose_secret().as_bytes()
+}
