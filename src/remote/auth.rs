@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use russh::auth::{AgentAuthError, AuthResult, Signer};
-use russh::client::Handle;
+use russh::client::{AuthResult, Handle};
 use russh::keys::agent::AgentIdentity;
 use russh::keys::agent::client::AgentClient;
 use russh::keys::{Certificate, HashAlg, PublicKey};
+use russh::{AgentAuthError, Signer};
 use tokio::net::UnixStream;
 
 use super::host_key::Client;

@@ -78,29 +78,32 @@ async fn drive(child: &mut Child, payload: &[u8], exchange: &mut Exchange<'_>) -
     };
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let (Some(mut stdout), Some(mut stderr)) = (stdout, stderr) else { return Ok(()) };
-    let listen = async {
+    let heard = &mut *exchange;
+    let listen = async move {
         let (mut first, mut second) = (vec![0; 32 * 1024], vec![0; 32 * 1024]);
         let (mut open_out, mut open_err) = (true, true);
-        while (open_out || open_err) && !exchange.finished() {
+        while (open_out || open_err) && !heard.finished() {
             tokio::select! {
                 count = stdout.read(&mut first), if open_out => {
                     let count = count?;
                     open_out = count > 0;
-                    exchange.stdout(first.get(..count).unwrap_or_default());
+                    heard.stdout(first.get(..count).unwrap_or_default());
                 }
                 count = stderr.read(&mut second), if open_err => {
                     let count = count?;
                     open_err = count > 0;
-                    exchange.stderr(second.get(..count).unwrap_or_default());
+                    heard.stderr(second.get(..count).unwrap_or_default());
                 }
             }
         }
         Ok::<(), std::io::Error>(())
     };
-    tokio::pin!(listen);
-    tokio::select! {
-        done = &mut listen => done?,
-        () = feed => listen.await?,
+    {
+        tokio::pin!(listen);
+        tokio::select! {
+            done = &mut listen => done?,
+            () = feed => listen.await?,
+        }
     }
     let status = child.wait().await?;
     exchange.exit(status.code().unwrap_or(255));

@@ -1,7 +1,7 @@
 //! A host that is logged in to: runs scripts as root, each on a channel of its own.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use russh::client::Msg;
