@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::sync::atomic::AtomicBool;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use futures::future::join_all;
@@ -80,14 +80,23 @@ pub struct Fleet<'a, D, O> {
     pub purpose: &'a str,
     /// Set when the operator wants to stop.
     pub stop: &'a AtomicBool,
+    /// When the run began.
+    pub begun: Instant,
 }
 
 impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
     /// The hosts that the run has to do with: the selected ones, and the first server, whose API and token they need.
-    fn hosts(&self) -> Vec<&'a Host> {
+    #[must_use]
+    pub fn hosts(&self) -> Vec<&'a Host> {
         let first = &self.cluster.first_server().name;
         let wanted = |host: &&Host| self.selection.has_node(&host.name) || host.name == *first;
         self.cluster.hosts.iter().filter(wanted).collect()
+    }
+
+    /// Whether the host of that name was selected.
+    #[must_use]
+    pub fn is_selected(&self, name: &str) -> bool {
+        self.selection.has_node(name)
     }
 
     fn selected(&self) -> Vec<&'a Host> {
@@ -209,7 +218,8 @@ fn now() -> f64 {
 }
 
 /// A name for a run that sorts by time and that no other run has.
-fn run_name() -> String {
+#[must_use]
+pub fn run_name() -> String {
     let nonce = crate::probe::nonce();
     let short = nonce.get(1..7).unwrap_or(&nonce);
     format!("{}-{short}", jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ"))

@@ -2,7 +2,9 @@
 
 pub mod action;
 pub mod actions;
+pub mod cli;
 pub mod cluster;
+pub mod commands;
 pub mod engine;
 pub mod facts;
 pub mod fleet;

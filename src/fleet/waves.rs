@@ -1,7 +1,5 @@
 //! Bringing it about: servers one by one, agents side by side, then the cluster's own things.
 
-use std::time::Instant;
-
 use futures::StreamExt as _;
 
 use super::{Dial, Failure, Fleet, HostPlan, Member, first_server, gather, run_name};
@@ -22,7 +20,6 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
         plans: &[HostPlan],
         releases: &Releases,
     ) -> (Totals, Vec<Failure>) {
-        let begun = Instant::now();
         let lock = Lock::new(&run_name(), self.purpose);
         let mut course = Course {
             lock,
@@ -40,7 +37,7 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
         } else {
             self.skip_agents(&members, &mut course);
         }
-        self.conclude(&members, course, begun)
+        self.conclude(&members, course)
     }
 
     async fn servers(&self, members: &mut [Member<'a, D::Remote>], course: &mut Course<'_>) {
@@ -158,9 +155,8 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
         &self,
         members: &[Member<'a, D::Remote>],
         course: Course<'_>,
-        begun: Instant,
     ) -> (Totals, Vec<Failure>) {
-        let mut totals = Totals { took: begun.elapsed(), ..Totals::default() };
+        let mut totals = Totals { took: self.begun.elapsed(), ..Totals::default() };
         for (member, count) in members.iter().zip(&course.counts) {
             let host = member.host.name.as_str();
             let changes = usize::try_from(*count).unwrap_or(usize::MAX);
