@@ -70,6 +70,34 @@ pub enum RemoteError {
         /// Where the other key is written: file and line, or cluster.toml.
         known: String,
     },
+    /// The host shows a key that is marked as revoked.
+    #[error("the host key of `{address}` is REVOKED")]
+    HostKeyRevoked {
+        /// Host and port.
+        address: String,
+        /// Algorithm and SHA256 fingerprint that the host showed.
+        fingerprint: String,
+        /// File and line of the mark.
+        known: String,
+    },
+    /// The host accepts the connection and then says nothing.
+    #[error("`{address}` accepts the connection, but {missing} did not come within {} s", .waited.as_secs())]
+    Silent {
+        /// Host and port.
+        address: String,
+        /// What we waited for.
+        missing: String,
+        /// How long.
+        waited: Duration,
+    },
+    /// What answers is no ssh server that we can use, or no login shell.
+    #[error("`{address}` cannot be used: {reason}")]
+    Unusable {
+        /// Host and port.
+        address: String,
+        /// Why not.
+        reason: String,
+    },
     /// We are in, but cannot become root.
     #[error("cannot become root on `{address}` as `{user}`")]
     Privilege {
