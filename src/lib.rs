@@ -5,6 +5,8 @@ pub mod actions;
 pub mod cli;
 pub mod cluster;
 pub mod commands;
+pub mod config;
+pub mod docs;
 pub mod engine;
 pub mod facts;
 pub mod fleet;

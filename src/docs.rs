@@ -1,0 +1,1 @@
+//! The reference of cluster.toml's keys, made from the types.
