@@ -6,6 +6,7 @@ mod balancer;
 mod bootstrap_token;
 mod client;
 mod cluster;
+mod commands;
 mod config;
 mod controller;
 mod discovery;
@@ -55,10 +56,10 @@ pub fn main(arguments: &[String]) -> ExitCode {
             );
             ExitCode::SUCCESS
         }
-        Some(other) => {
+        Some(other) => commands::main(other, rest).unwrap_or_else(|| {
             log::out(format!("No help topic for '{other}'"));
             ExitCode::from(3)
-        }
+        }),
     }
 }
 

@@ -78,6 +78,15 @@ impl Api {
         Ok(Self { client, server })
     }
 
+    /// Takes the kubeconfig of the administrator of this server.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn admin() -> Result<Self, String> {
+        let (client, server) = kubeconfig::read(Some("/etc/rancher/k3s/k3s.yaml"))?;
+        Ok(Self { client, server })
+    }
+
     /// Asks the server.
     ///
     /// # Errors

@@ -241,6 +241,13 @@ fn finish(cluster: &Cluster) -> anyhow::Result<()> {
     log::info(format!("Wrote kubeconfig {path}"));
     let cred = cluster.paths.server.join("cred");
     pki::write(&cred.join("admin.kubeconfig"), &text, 0o600)?;
+    if options.on("secrets-encryption") {
+        let key = json!({ "name": "aescbckey", "secret": "********" });
+        let keys = json!({ "kind": "EncryptionConfiguration", "apiVersion": "apiserver.config.k8s.io/v1",
+            "resources": [{ "resources": ["secrets"],
+                "providers": [{ "aescbc": { "keys": [key] } }, { "identity": {} }] }] });
+        pki::write(&cred.join("encryption-config.json"), &keys.to_string(), 0o600)?;
+    }
     let passwd = format!("{agent},node,node,k3s:agent\n{server},server,server,k3s:server\n");
     pki::write(&cred.join("passwd"), &passwd, 0o600)
 }
