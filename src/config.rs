@@ -126,7 +126,9 @@ impl Invalid {
             Self::Unreadable { path, cause } => {
                 let hint = "`--config PATH` names another file";
                 let path = path.display();
-                return format!("error: cannot read `{path}`\n  caused by: {cause}\n  hint: {hint}");
+                return format!(
+                    "error: cannot read `{path}`\n  caused by: {cause}\n  hint: {hint}"
+                );
             }
             Self::Wrong(diagnostics) => diagnostics,
         };

@@ -102,7 +102,8 @@ fn file(path: &Path) -> anyhow::Result<Zeroizing<Vec<u8>>> {
         _ => path.to_owned(),
     };
     let read = std::fs::read(&path);
-    let bytes = read.with_context(|| format!("cannot read the secret file `{}`", path.display()))?;
+    let bytes =
+        read.with_context(|| format!("cannot read the secret file `{}`", path.display()))?;
     Ok(Zeroizing::new(bytes))
 }
 

@@ -56,6 +56,6 @@ pub fn show(invalid: &Invalid, style: Style) {
 fn paint(style: Style) -> Paint {
     match style {
         Style::Plain => Paint::Plain,
-        Style::Colored => Paint::Colored,
+        Style::Colored => Paint::Coloured,
     }
 }

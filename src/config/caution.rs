@@ -37,7 +37,8 @@ fn private_node(node: &NodeSection, file: &File, out: &mut Findings) {
 
 /// Agents join through the address of the server, wherever oceanid itself runs.
 fn private_server(file: &File, out: &mut Findings) {
-    let role = |node: &&NodeSection, role| node.role.as_ref().is_some_and(|own| *own.value() == role);
+    let role =
+        |node: &&NodeSection, role| node.role.as_ref().is_some_and(|own| *own.value() == role);
     let Some(server) = file.node.iter().find(|node| role(node, Role::Server)) else { return };
     let is_public = |node: &NodeSection| {
         let ip = node.address.as_ref().and_then(|address| address.parse::<IpAddr>().ok());
@@ -69,5 +70,7 @@ fn unused(file: &File, out: &mut Findings) {
     let Some((_, first)) = present().min_by_key(|(_, span)| span.start) else { return };
     let names = all(present().map(|(name, _)| name));
     let title = format!("no step of this version uses {names} yet");
-    out.push(Finding::warning(first, title).hint("what stands there is checked, and has no effect"));
+    out.push(
+        Finding::warning(first, title).hint("what stands there is checked, and has no effect"),
+    );
 }

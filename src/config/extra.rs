@@ -56,7 +56,10 @@ fn check_triton(triton: &Written<TritonSection>, file: &File, out: &mut Findings
             let last = image.rsplit('/').next().unwrap_or_default();
             match last.contains([':', '@']) && !image.contains(char::is_whitespace) {
                 true => Ok(()),
-                false => Err(wrong("an image without a tag or digest", "an example is `nvcr.io/nvidia/tritonserver:26.02-py3`")),
+                false => Err(wrong(
+                    "an image without a tag or digest",
+                    "an example is `nvcr.io/nvidia/tritonserver:26.02-py3`",
+                )),
             }
         });
     }

@@ -201,8 +201,7 @@ impl Diagnostic {
         let mut snippet = Snippet::source(text).path(source.name.as_str()).annotation(caret);
         if let Some((span, label)) = &finding.also {
             let span = first_line(text, source.text.shift(span));
-            snippet = snippet
-                .annotation(AnnotationKind::Context.span(span).label(label.as_str()));
+            snippet = snippet.annotation(AnnotationKind::Context.span(span).label(label.as_str()));
         }
         group.element(snippet)
     }

@@ -59,7 +59,8 @@ pub fn cidr(text: &str) -> Parsed<IpNet> {
 fn apart(networks: Networks, file: &File, out: &mut Findings) {
     let (pods, services) = (&file.cluster.pod_cidr, &file.cluster.service_cidr);
     let Networks { pod, service } = networks;
-    let (here, there) = if services.span().is_empty() { (pods, services) } else { (services, pods) };
+    let (here, there) =
+        if services.span().is_empty() { (pods, services) } else { (services, pods) };
     if pod.contains(&service) || service.contains(&pod) {
         let title = format!("`pod-cidr` {pod} and `service-cidr` {service} overlap");
         out.push(Finding::error(here.span(), title).also(there.span(), "overlaps with this"));

@@ -71,7 +71,8 @@ fn taints(node: &NodeSection, out: &mut Findings) -> Vec<Taint> {
         let Some(taint) = out.read("taints", text, syntax::taint) else { continue };
         let same = |other: &Taint| other.key == taint.key && other.effect == taint.effect;
         if taints.iter().any(same) {
-            let title = format!("a second taint `{}` with the effect `{}`", taint.key, taint.effect);
+            let title =
+                format!("a second taint `{}` with the effect `{}`", taint.key, taint.effect);
             out.push(Finding::error(text.span(), title));
         }
         taints.push(taint);
@@ -103,7 +104,12 @@ fn unique(file: &File, out: &mut Findings) {
     duplicates(ips, |ip| format!("two nodes have the `node-ip` {ip}"), None, out);
     let local = file.node.iter().filter(|node| *node.local.value());
     let local = local.map(|node| ((), node.local.span()));
-    duplicates(local, |()| "two nodes are local, but oceanid runs on one host".to_owned(), None, out);
+    duplicates(
+        local,
+        |()| "two nodes are local, but oceanid runs on one host".to_owned(),
+        None,
+        out,
+    );
 }
 
 fn canonical(ip: std::net::IpAddr) -> String {

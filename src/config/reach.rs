@@ -26,7 +26,11 @@ pub fn ssh(node: &NodeSection, file: &File, out: &mut Findings) -> Ssh {
         keys: keys.iter().filter_map(|key| syntax::local_path(key).ok()).collect(),
         jump: jumps(node, file).iter().map(|jump| jump.value().clone()).collect(),
         host_key: node.host_key.as_deref().cloned(),
-        sudo_password: node.sudo_password.as_ref().or(defaults.sudo_password.as_ref()).map(|secret| secret.value().clone()),
+        sudo_password: node
+            .sudo_password
+            .as_ref()
+            .or(defaults.sudo_password.as_ref())
+            .map(|secret| secret.value().clone()),
         connect: Duration::from_secs(*defaults.connect_seconds.value()),
     }
 }
@@ -79,7 +83,8 @@ fn target(jump: &Written<String>, file: &File, out: &mut Findings) {
         return;
     }
     let names = file.node.iter().filter_map(|node| node.name.as_ref()).map(|name| name.as_str());
-    let finding = Finding::error(jump.span(), format!("`jump`: no node is called `{}`", jump.value()));
+    let finding =
+        Finding::error(jump.span(), format!("`jump`: no node is called `{}`", jump.value()));
     let finding = match closest(jump, names) {
         Some(meant) => finding.label(format!("did you mean `{meant}`?")),
         None => finding,

@@ -86,15 +86,23 @@ impl Shape<'_> {
         self.value(value, &key.kind, inner, &span)
     }
 
-    fn value(&mut self, node: &mut Node<'_>, kind: &Kind, at: Place<'_>, span: &Range<usize>) -> Fit {
+    fn value(
+        &mut self,
+        node: &mut Node<'_>,
+        kind: &Kind,
+        at: Place<'_>,
+        span: &Range<usize>,
+    ) -> Fit {
         let own = node.span();
-        self.private_key(node, &own);
+        if matches!(node.get_ref(), DeValue::String(text) if text.contains("PRIVATE KEY")) {
+            return self.private_key(own);
+        }
         match (kind, node.get_mut()) {
             (Kind::Section(keys), DeValue::Table(table)) => self.table(table, keys, at, span),
             (Kind::Map(kind), DeValue::Table(table)) => self.map(table, kind, at),
             (Kind::Secret, value) => return self.secret(value, at, own),
             (Kind::List(kind), DeValue::Array(list)) => {
-                let old = std::mem::take(list);
+                let old = std::mem::replace(list, std::iter::empty().collect());
                 for mut element in old {
                     let span = element.span();
                     if self.value(&mut element, kind, at, &span) == Fit::Good {
@@ -158,12 +166,15 @@ impl Shape<'_> {
         }
         let names = || keys.iter().map(|key| key.name.as_str());
         let meant = closest(typed, names());
-        let elsewhere = || SECTIONS.iter().find(|key| key.kind.keys().iter().any(|k| k.name == typed));
+        let elsewhere =
+            || SECTIONS.iter().find(|key| key.kind.keys().iter().any(|k| k.name == typed));
         let finding = match (at.section, value.get_ref()) {
             ("", DeValue::Table(_) | DeValue::Array(_)) => {
                 Finding::error(name.span(), format!("unknown section `{typed}`"))
             }
-            ("", _) => Finding::error(name.span(), format!("unknown key `{typed}` outside any section")),
+            ("", _) => {
+                Finding::error(name.span(), format!("unknown key `{typed}` outside any section"))
+            }
             _ => Finding::error(name.span(), format!("unknown key `{typed}` in `{}`", at.section)),
         };
         self.out.push(match (meant, elsewhere()) {
@@ -171,14 +182,17 @@ impl Shape<'_> {
                 finding.hint(format!("`{typed}` is a key of `[{}]`", home.name))
             }
             (Some(meant), _) => finding.label(format!("did you mean `{meant}`?")),
-            _ if at.path.is_empty() => finding.hint(format!("there are {}", super::suggest::all(names()))),
+            _ if at.path.is_empty() => {
+                finding.hint(format!("there are {}", super::suggest::all(names())))
+            }
             _ => finding.hint(format!("`oceanid docs {}` lists the keys", at.path)),
         });
         meant
     }
 
     fn missing(&mut self, key: &Key, at: Place<'_>, span: &Range<usize>) {
-        let hint = (!key.meaning.is_empty()).then(|| format!("`oceanid docs {}` explains it", join(at.path, &key.name)));
+        let hint = (!key.meaning.is_empty())
+            .then(|| format!("`oceanid docs {}` explains it", join(at.path, &key.name)));
         let title = match &key.kind {
             Kind::List(_) if at.path.is_empty() => format!("no `[[{}]]`", key.name),
             _ if at.path.is_empty() => format!("no section `[{}]`", key.name),
@@ -187,7 +201,13 @@ impl Shape<'_> {
         self.out.push(Finding::error(span.clone(), title).maybe_hint(hint));
     }
 
-    fn choice(&mut self, typed: &str, known: &[(String, String)], at: Place<'_>, span: Range<usize>) -> Fit {
+    fn choice(
+        &mut self,
+        typed: &str,
+        known: &[(String, String)],
+        at: Place<'_>,
+        span: Range<usize>,
+    ) -> Fit {
         let names = || known.iter().map(|(name, _)| name.as_str());
         let finding = Finding::error(span, format!("`{}` cannot be `{typed}`", at.key));
         let finding = match closest(typed, names()) {
@@ -197,7 +217,13 @@ impl Shape<'_> {
         self.bad(finding.hint(format!("it may be {}", either(names()))))
     }
 
-    fn mismatch(&mut self, kind: &Kind, value: &DeValue<'_>, at: Place<'_>, span: Range<usize>) -> Fit {
+    fn mismatch(
+        &mut self,
+        kind: &Kind,
+        value: &DeValue<'_>,
+        at: Place<'_>,
+        span: Range<usize>,
+    ) -> Fit {
         let title = format!("`{}` must be {}, not {}", at.key, wanted(kind), found(value));
         let finding = Finding::error(span, title);
         self.bad(match (kind, value) {
@@ -218,17 +244,23 @@ impl Shape<'_> {
             DeValue::Table(table) => table,
             _ => {
                 self.out.hide(span.clone());
-                let title = format!("`{}` holds a secret itself: cluster.toml only says where it is", at.key);
+                let title = format!(
+                    "`{}` holds a secret itself: cluster.toml only says where it is",
+                    at.key
+                );
                 return self.bad(Finding::error(span, title).hint(format!("write {forms}")));
             }
         };
-        let fits = reference.iter().all(|(kind, value)| match (kind.get_ref().as_ref(), value.get_ref()) {
-            ("env", DeValue::String(name)) => is_variable(name),
-            ("file", DeValue::String(path)) => path.starts_with('/') || path.starts_with("~/"),
-            ("command", DeValue::Array(words)) => {
-                !words.is_empty() && words.iter().all(|word| matches!(word.get_ref(), DeValue::String(_)))
+        let fits = reference.iter().all(|(kind, value)| {
+            match (kind.get_ref().as_ref(), value.get_ref()) {
+                ("env", DeValue::String(name)) => is_variable(name),
+                ("file", DeValue::String(path)) => path.starts_with('/') || path.starts_with("~/"),
+                ("command", DeValue::Array(words)) => {
+                    !words.is_empty()
+                        && words.iter().all(|word| matches!(word.get_ref(), DeValue::String(_)))
+                }
+                _ => false,
             }
-            _ => false,
         });
         if fits && reference.len() == 1 {
             return Fit::Good;
@@ -236,16 +268,17 @@ impl Shape<'_> {
         // What is not a reference may be the secret itself.
         reference.iter().for_each(|(_, value)| self.out.hide(value.span()));
         let title = format!("`{}` does not say where the secret is", at.key);
-        self.bad(Finding::error(span, title).hint(format!("write {forms}; the path is absolute or begins with `~/`")))
+        self.bad(
+            Finding::error(span, title)
+                .hint(format!("write {forms}; the path is absolute or begins with `~/`")),
+        )
     }
 
-    fn private_key(&mut self, node: &Node<'_>, span: &Range<usize>) {
-        if matches!(node.get_ref(), DeValue::String(text) if text.contains("PRIVATE KEY")) {
-            self.out.hide(span.clone());
-            let title = "a private key stands in cluster.toml";
-            let hint = "take it out, make a new one, and name the path of its file";
-            self.out.push(Finding::error(span.clone(), title).hint(hint));
-        }
+    fn private_key(&mut self, span: Range<usize>) -> Fit {
+        self.out.hide(span.clone());
+        let title = "a private key stands in cluster.toml";
+        let hint = "take it out, make a new one, and name the path of its file";
+        self.bad(Finding::error(span, title).hint(hint))
     }
 }
 

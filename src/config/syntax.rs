@@ -85,7 +85,7 @@ pub fn host(text: &str) -> Parsed<()> {
         "leave out the scheme"
     } else if text.contains('@') {
         "leave out the user: that is the key `user`"
-    } else if text.rsplit_once(':').is_some_and(|(host, _)| is_dns_name(host) ) {
+    } else if text.rsplit_once(':').is_some_and(|(host, _)| is_dns_name(host)) {
         "leave out the port"
     } else {
         "an example is `192.0.2.7`, another `node.example.com`"
@@ -95,17 +95,25 @@ pub fn host(text: &str) -> Parsed<()> {
 
 /// An IP address.
 pub fn ip(text: &str) -> Parsed<IpAddr> {
-    let parsed = text.parse().map_err(|_| Wrong::new("not an IP address", "an example is `192.0.2.7`"));
+    let parsed =
+        text.parse().map_err(|_| Wrong::new("not an IP address", "an example is `192.0.2.7`"));
     let unfit = |ip: &IpAddr| ip.is_unspecified() || ip.is_multicast() || ip.is_loopback();
     match parsed {
-        Ok(ip) if unfit(&ip) => Err(Wrong { what: "not an address that others reach".into(), hint: None }),
+        Ok(ip) if unfit(&ip) => {
+            Err(Wrong { what: "not an address that others reach".into(), hint: None })
+        }
         other => other,
     }
 }
 
 /// `[user@]host[:port]`.
 pub fn jump(text: &str) -> Parsed<()> {
-    let wrong = || Wrong::new("neither the name of a node nor `user@host:port`", "an example is `root@bastion.example.com:22`");
+    let wrong = || {
+        Wrong::new(
+            "neither the name of a node nor `user@host:port`",
+            "an example is `root@bastion.example.com:22`",
+        )
+    };
     let rest = match text.rsplit_once('@') {
         Some((name, rest)) => {
             user(name).map_err(|_| wrong())?;
@@ -180,7 +188,9 @@ pub fn reserved(label: &str) -> Option<&'static str> {
         return None;
     }
     let taken = within("kubernetes.io") || within("k8s.io");
-    taken.then_some("Kubernetes keeps `kubernetes.io` and `k8s.io` for itself: use a prefix of your own")
+    taken.then_some(
+        "Kubernetes keeps `kubernetes.io` and `k8s.io` for itself: use a prefix of your own",
+    )
 }
 
 /// `key=value:Effect` or `key:Effect`.
@@ -190,7 +200,12 @@ pub fn taint(text: &str) -> Parsed<Taint> {
         return Err(Wrong::new("a taint without an effect", form));
     };
     if !EFFECTS.contains(&effect) {
-        let hint = match EFFECTS.iter().find(|known| known.eq_ignore_ascii_case(effect)).copied().or_else(|| closest_effect(effect)) {
+        let hint = match EFFECTS
+            .iter()
+            .find(|known| known.eq_ignore_ascii_case(effect))
+            .copied()
+            .or_else(|| closest_effect(effect))
+        {
             Some(meant) => format!("did you mean `{meant}`?"),
             None => format!("an effect is {}", either(EFFECTS)),
         };
@@ -232,10 +247,12 @@ fn is_version(text: &str) -> bool {
         let (digits, rest) = text.split_once('-').map_or((text, None), |(a, b)| (a, Some(b)));
         number(digits) && rest.is_none_or(|rest| rest.split(['-', '.']).all(word))
     };
-    let Some((upstream, k3s)) = text.strip_prefix('v').and_then(|rest| rest.split_once("+k3s")) else {
+    let Some((upstream, k3s)) = text.strip_prefix('v').and_then(|rest| rest.split_once("+k3s"))
+    else {
         return false;
     };
-    let (numbers, candidate) = upstream.split_once('-').map_or((upstream, None), |(a, b)| (a, Some(b)));
+    let (numbers, candidate) =
+        upstream.split_once('-').map_or((upstream, None), |(a, b)| (a, Some(b)));
     numbers.split('.').count() == 3
         && numbers.split('.').all(number)
         && candidate.is_none_or(|candidate| candidate.split('.').all(word))
@@ -251,17 +268,25 @@ pub fn host_key(text: &str) -> Parsed<()> {
     }
     let mut words = text.split_whitespace();
     let (Some(kind), Some(body)) = (words.next(), words.next()) else {
-        return wrong("write `ssh-ed25519 AAAA…` or `SHA256:…`, as `ssh-keyscan` and `ssh-keygen -l` print it");
+        return wrong(
+            "write `ssh-ed25519 AAAA…` or `SHA256:…`, as `ssh-keyscan` and `ssh-keygen -l` print it",
+        );
     };
     if !KEY_TYPES.contains(&kind) {
-        return wrong("the type of a key is `ssh-ed25519`, `ecdsa-sha2-nistp256`, `ssh-rsa` or the like; leave out the host name");
+        return wrong(
+            "the type of a key is `ssh-ed25519`, `ecdsa-sha2-nistp256`, `ssh-rsa` or the like; leave out the host name",
+        );
     }
     let Ok(bytes) = STANDARD.decode(body) else {
         return wrong("what follows the type is not base64: is it cut off?");
     };
     // The body begins with its own type, after four bytes of length.
     let named = bytes.get(4..4 + kind.len()) == Some(kind.as_bytes());
-    if named && bytes.len() > 4 + kind.len() + 4 { Ok(()) } else { wrong("the key is of another type, or cut off") }
+    if named && bytes.len() > 4 + kind.len() + 4 {
+        Ok(())
+    } else {
+        wrong("the key is of another type, or cut off")
+    }
 }
 
 /// An absolute path, or one below the home folder.
@@ -272,6 +297,9 @@ pub fn local_path(text: &str) -> Parsed<PathBuf> {
             None => Err(Wrong::new("below a home folder that is not known", "set HOME")),
         },
         None if text.starts_with('/') => Ok(text.into()),
-        None => Err(Wrong::new("a relative path", "write an absolute path, or one that begins with `~/`")),
+        None => Err(Wrong::new(
+            "a relative path",
+            "write an absolute path, or one that begins with `~/`",
+        )),
     }
 }
