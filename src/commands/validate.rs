@@ -12,7 +12,7 @@ pub fn run(global: &Global) -> anyhow::Result<Exit> {
     let loaded = config::load(&global.file)?;
     let style = Style::of(&std::io::stderr());
     for warning in &loaded.warnings {
-        say(&warning.render(paint(style)));
+        say(&format!("{}\n", warning.render(paint(style))));
     }
     let cluster = &loaded.cluster;
     if global.json {
