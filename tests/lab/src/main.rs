@@ -139,6 +139,7 @@ fn spawn_server(lab: &Lab) -> Result<String> {
         .process_group(0)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
+        .stderr(std::fs::File::create(lab.dir().join("serve.log"))?)
         .spawn()
         .context("cannot start `lab serve`")?;
     lab.adopt(child.id())?;
