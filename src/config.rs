@@ -83,7 +83,9 @@ fn tree(text: &str, out: &mut Findings) -> Option<File> {
         out.push(Finding::error(span, error.message()));
     }
     if !errors.is_empty() {
-        mask::suspects(text).into_iter().for_each(|secret| out.hide(secret));
+        for secret in mask::suspects(text) {
+            out.hide(secret);
+        }
     }
     // What a broken file seems to say would only be guesses.
     let sound = errors.iter().all(|error| error.message().contains("duplicate key"));
@@ -124,7 +126,7 @@ impl Invalid {
     pub fn render(&self, paint: Paint) -> String {
         let diagnostics = match self {
             Self::Unreadable { path, cause } => {
-                let hint = "`--config PATH` names another file";
+                let hint = "`-f FILE` names another file";
                 let path = path.display();
                 return format!(
                     "error: cannot read `{path}`\n  caused by: {cause}\n  hint: {hint}"

@@ -7,6 +7,7 @@ use super::finding::{Finding, Findings};
 use super::network::is_private;
 use super::reach;
 use super::suggest::all;
+use super::written::Written;
 use crate::cluster::Role;
 
 /// Adds every warning that concerns more than one value.
@@ -61,10 +62,10 @@ fn private_server(file: &File, out: &mut Findings) {
 /// Sections that are read and checked, but that no step of this version uses.
 fn unused(file: &File, out: &mut Findings) {
     let sections = [
-        ("[harden]", file.harden.as_ref().map(|section| section.span())),
-        ("[gpu]", file.gpu.as_ref().map(|section| section.span())),
-        ("[triton]", file.triton.as_ref().map(|section| section.span())),
-        ("[tunnel]", file.tunnel.as_ref().map(|section| section.span())),
+        ("[harden]", file.harden.as_ref().map(Written::span)),
+        ("[gpu]", file.gpu.as_ref().map(Written::span)),
+        ("[triton]", file.triton.as_ref().map(Written::span)),
+        ("[tunnel]", file.tunnel.as_ref().map(Written::span)),
     ];
     let present = || sections.iter().filter_map(|(name, span)| Some((*name, span.clone()?)));
     let Some((_, first)) = present().min_by_key(|(_, span)| span.start) else { return };

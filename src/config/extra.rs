@@ -13,10 +13,7 @@ use crate::cluster::Sources;
 /// Checks what no step of this version takes from a [`crate::cluster::Cluster`].
 pub fn check(file: &File, out: &mut Findings) {
     if let Some(name) = &file.cluster.name {
-        out.read("name", name, |name| match syntax::is_dns_label(name) {
-            true => Ok(()),
-            false => Err(wrong("not a name for a cluster", "lower-case letters, digits and `-`")),
-        });
+        out.read("name", name, cluster_name);
     }
     if let Some(domain) = &file.cluster.domain {
         out.read("domain", domain, domain_name);
@@ -32,8 +29,30 @@ pub fn check(file: &File, out: &mut Findings) {
     }
 }
 
+/// Passes where `fits` holds.
+fn unless(fits: impl Fn(&str) -> bool, text: &str, what: &str, hint: &str) -> Parsed<()> {
+    if fits(text) { Ok(()) } else { Err(wrong(what, hint)) }
+}
+
 fn wrong(what: &str, hint: &str) -> Wrong {
     Wrong { what: what.to_owned(), hint: Some(hint.to_owned()) }
+}
+
+fn cluster_name(text: &str) -> Parsed<()> {
+    let hint = "lower-case letters, digits and `-`";
+    unless(syntax::is_dns_label, text, "not a name for a cluster", hint)
+}
+
+fn models(text: &str) -> Parsed<()> {
+    let absolute = |path: &str| path.starts_with('/');
+    unless(absolute, text, "not an absolute path", "an example is `/opt/triton/models`")
+}
+
+fn image(text: &str) -> Parsed<()> {
+    let last = text.rsplit('/').next().unwrap_or_default();
+    let pinned = |text: &str| last.contains([':', '@']) && !text.contains(char::is_whitespace);
+    let hint = "an example is `nvcr.io/nvidia/tritonserver:26.02-py3`";
+    unless(pinned, text, "an image without a tag or digest", hint)
 }
 
 fn domain_name(text: &str) -> Parsed<()> {
@@ -45,23 +64,11 @@ fn domain_name(text: &str) -> Parsed<()> {
 }
 
 fn check_triton(triton: &Written<TritonSection>, file: &File, out: &mut Findings) {
-    if let Some(models) = &triton.models {
-        out.read("models", models, |path| match path.starts_with('/') {
-            true => Ok(()),
-            false => Err(wrong("not an absolute path", "an example is `/opt/triton/models`")),
-        });
+    if let Some(folder) = &triton.models {
+        out.read("models", folder, models);
     }
-    if let Some(image) = &triton.image {
-        out.read("image", image, |image| {
-            let last = image.rsplit('/').next().unwrap_or_default();
-            match last.contains([':', '@']) && !image.contains(char::is_whitespace) {
-                true => Ok(()),
-                false => Err(wrong(
-                    "an image without a tag or digest",
-                    "an example is `nvcr.io/nvidia/tritonserver:26.02-py3`",
-                )),
-            }
-        });
+    if let Some(name) = &triton.image {
+        out.read("image", name, image);
     }
     if !file.node.iter().any(|node| *node.gpu.value()) {
         let hint = "give the node that has one `gpu = true`, or take the section out";

@@ -59,7 +59,7 @@ pub struct ClusterSection {
     pub service_cidr: Written<String>,
     /// How many seconds a host waits for oceanid to come back through a new login after a step
     /// that could lock it out, before the host undoes that step by itself.
-    #[schemars(range(min = 10, max = 3600))]
+    #[schemars(range(min = 5, max = 3600))]
     pub guard_seconds: Written<u64>,
 }
 
@@ -126,7 +126,7 @@ pub struct K3sSection {
     /// `external-ip` of the first server, or else its `address`.
     pub endpoint: Option<Written<String>>,
     /// How many seconds a node may take from the start of k3s until it is Ready.
-    #[schemars(range(min = 10, max = 7200))]
+    #[schemars(range(min = 1, max = 7200))]
     pub ready_seconds: Written<u64>,
     /// Any further keys for the config.yaml of servers, as `k3s server --help` names them. Keys
     /// that oceanid sets itself are refused, and so are secrets.
@@ -207,8 +207,8 @@ pub struct NodeSection {
     pub keys: Option<Vec<Written<String>>>,
     /// As `ssh.jump`, for this node instead of those; `[]` is a direct connection.
     pub jump: Option<Vec<Written<String>>>,
-    /// The key that the host must show: `ssh-ed25519 AAAA…` as in known_hosts, or its
-    /// fingerprint `SHA256:…`. Without it known_hosts decides.
+    /// The key that the host must show: `ssh-ed25519 AAAA…` as in `known_hosts`, or its
+    /// fingerprint `SHA256:…`. Without it `known_hosts` decides.
     pub host_key: Option<Written<String>>,
     /// As `ssh.sudo-password`, for this node.
     pub sudo_password: Option<Written<SecretRef>>,

@@ -59,15 +59,22 @@ pub fn cidr(text: &str) -> Parsed<IpNet> {
 fn apart(networks: Networks, file: &File, out: &mut Findings) {
     let (pods, services) = (&file.cluster.pod_cidr, &file.cluster.service_cidr);
     let Networks { pod, service } = networks;
-    let (here, there) =
-        if services.span().is_empty() { (pods, services) } else { (services, pods) };
-    if pod.contains(&service) || service.contains(&pod) {
-        let title = format!("`pod-cidr` {pod} and `service-cidr` {service} overlap");
-        out.push(Finding::error(here.span(), title).also(there.span(), "overlaps with this"));
+    // The caret goes under what the user wrote.
+    let (here, there, other) = if services.span().is_empty() {
+        (pods.span(), services.span(), "service-cidr")
+    } else {
+        (services.span(), pods.span(), "pod-cidr")
+    };
+    let title = if pod.contains(&service) || service.contains(&pod) {
+        format!("`pod-cidr` {pod} and `service-cidr` {service} overlap")
     } else if pod.addr().is_ipv4() != service.addr().is_ipv4() {
-        let title = "`pod-cidr` and `service-cidr` are not both IPv4 or both IPv6";
-        out.push(Finding::error(here.span(), title).also(there.span(), "the other one"));
-    }
+        "`pod-cidr` and `service-cidr` are not both IPv4 or both IPv6".to_owned()
+    } else {
+        return;
+    };
+    let default = there.is_empty().then(|| format!("`{other}` is at its default: set both"));
+    let finding = Finding::error(here, title).maybe_hint(default);
+    out.push(finding.also(there, "the other network"));
 }
 
 /// Each node needs a part of the pod network.

@@ -122,12 +122,13 @@ impl Shape<'_> {
                     return self.bad(Finding::error(own, title));
                 }
             }
-            (Kind::Text, DeValue::String(_)) | (Kind::Switch, DeValue::Boolean(_)) => {}
             (Kind::Anything, DeValue::Datetime(_)) => {
                 let title = format!("`{}` holds a date, which k3s does not know", at.path);
                 return self.bad(Finding::error(own, title).hint("write it as a string"));
             }
-            (Kind::Anything, _) => {}
+            (Kind::Text, DeValue::String(_))
+            | (Kind::Switch, DeValue::Boolean(_))
+            | (Kind::Anything, _) => {}
             (kind, value) => return self.mismatch(kind, value, at, own),
         }
         Fit::Good
@@ -240,16 +241,12 @@ impl Shape<'_> {
 
     fn secret(&mut self, value: &DeValue<'_>, at: Place<'_>, span: Range<usize>) -> Fit {
         let forms = "`{ env = \"NAME\" }`, `{ file = \"/path\" }` or `{ command = [\"program\", \"argument\"] }`";
-        let reference = match value {
-            DeValue::Table(table) => table,
-            _ => {
-                self.out.hide(span.clone());
-                let title = format!(
-                    "`{}` holds a secret itself: cluster.toml only says where it is",
-                    at.key
-                );
-                return self.bad(Finding::error(span, title).hint(format!("write {forms}")));
-            }
+        let DeValue::Table(reference) = value else {
+            self.out.hide(span.clone());
+            let key = at.key;
+            let title =
+                format!("`{key}` holds a secret itself: cluster.toml only says where it is");
+            return self.bad(Finding::error(span, title).hint(format!("write {forms}")));
         };
         let fits = reference.iter().all(|(kind, value)| {
             match (kind.get_ref().as_ref(), value.get_ref()) {

@@ -259,7 +259,7 @@ fn is_version(text: &str) -> bool {
         && release(k3s)
 }
 
-/// A host key as in known_hosts, or a SHA256 fingerprint.
+/// A host key as in `known_hosts`, or a SHA256 fingerprint.
 pub fn host_key(text: &str) -> Parsed<()> {
     let wrong = |hint: &str| Err(Wrong::new("not a host key", hint));
     if let Some(hash) = text.strip_prefix("SHA256:") {
