@@ -1,8 +1,29 @@
 //! A connected host: in production SSH or this machine, in tests a fake.
 
+pub mod auth;
+pub mod connector;
+mod exchange;
+mod handshake;
+mod host_key;
+mod keys;
+pub mod known_hosts;
+mod local;
+mod passwords;
+mod patterns;
+mod privilege;
+mod route;
+mod ssh;
+pub mod ssh_config;
+
 use std::future::Future;
+use std::path::Path;
 use std::time::Duration;
 
+use secrecy::SecretString;
+
+pub use self::connector::{Connector, Environment, ShownKey, Waiting};
+pub use self::local::Local;
+pub use self::ssh::Connection;
 use crate::script::Script;
 
 /// Receives the progress lines that a script prints while it runs.
@@ -27,6 +48,33 @@ pub trait Remote: Send + Sync {
         script: &Script,
         progress: &Progress<'_>,
     ) -> impl Future<Output = Result<Output, RemoteError>> + Send;
+}
+
+/// Whom to ask: a person at a terminal, or nobody.
+pub trait Prompt: Send + Sync {
+    /// The passphrase of the key at `key`; `None` when nobody answers.
+    fn passphrase(&self, key: &Path) -> Option<SecretString>;
+    /// The password with which `user` becomes root on `host`; `None` when nobody answers.
+    fn sudo_password(&self, user: &str, host: &str) -> Option<SecretString>;
+    /// Whether the key with this fingerprint is the one of the host at `address`.
+    fn trust(&self, address: &str, fingerprint: &str) -> bool;
+}
+
+/// A host over SSH, or this machine.
+pub enum AnyRemote {
+    /// Over SSH.
+    Ssh(Connection),
+    /// This machine.
+    Local(Local),
+}
+
+impl Remote for AnyRemote {
+    async fn run(&self, script: &Script, progress: &Progress<'_>) -> Result<Output, RemoteError> {
+        match self {
+            Self::Ssh(connection) => connection.run(script, progress).await,
+            Self::Local(local) => local.run(script, progress).await,
+        }
+    }
 }
 
 /// Why a host could not be reached, or why what was asked of it has no answer.
@@ -69,6 +117,34 @@ pub enum RemoteError {
         fingerprint: String,
         /// Where the other key is written: file and line, or cluster.toml.
         known: String,
+    },
+    /// The host shows a key that is marked as revoked.
+    #[error("the host key of `{address}` is REVOKED")]
+    HostKeyRevoked {
+        /// Host and port.
+        address: String,
+        /// Algorithm and SHA256 fingerprint that the host showed.
+        fingerprint: String,
+        /// File and line of the mark.
+        known: String,
+    },
+    /// The host accepts the connection and then says nothing.
+    #[error("`{address}` accepts the connection, but {missing} did not come within {} s", .waited.as_secs())]
+    Silent {
+        /// Host and port.
+        address: String,
+        /// What we waited for.
+        missing: String,
+        /// How long.
+        waited: Duration,
+    },
+    /// What answers is no ssh server that we can use, or no login shell.
+    #[error("`{address}` cannot be used: {reason}")]
+    Unusable {
+        /// Host and port.
+        address: String,
+        /// Why not.
+        reason: String,
     },
     /// We are in, but cannot become root.
     #[error("cannot become root on `{address}` as `{user}`")]

@@ -1,9 +1,19 @@
 //! References to secrets, and the one way to resolve them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use anyhow::{Context, bail, ensure};
+use schemars::JsonSchema;
+use secrecy::zeroize::Zeroizing;
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 /// Where a secret is found; the secret itself never stands in cluster.toml.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(extend("x-secret" = true))]
 pub enum SecretRef {
     /// In this environment variable.
     Env(String),
@@ -11,4 +21,114 @@ pub enum SecretRef {
     File(PathBuf),
     /// On the stdout of this command, without its last newline.
     Command(Vec<String>),
+}
+
+impl SecretRef {
+    /// Fetches the secret: one line, without its newline.
+    ///
+    /// # Errors
+    /// When it cannot be had, is empty, or is not one line of text. No error holds any of it.
+    pub fn resolve(&self) -> anyhow::Result<SecretString> {
+        let bytes = match self {
+            Self::Env(name) => variable(name)?,
+            Self::File(path) => file(path)?,
+            Self::Command(words) => output(words)?,
+        };
+        one_line(bytes).with_context(|| format!("the secret in {self} cannot be used"))
+    }
+}
+
+impl std::fmt::Display for SecretRef {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Env(name) => write!(formatter, "the environment variable `{name}`"),
+            Self::File(path) => write!(formatter, "the file `{}`", path.display()),
+            // Arguments may tell more than an error should.
+            Self::Command(words) => {
+                write!(formatter, "the output of `{}`", words.first().map_or("", String::as_str))
+            }
+        }
+    }
+}
+
+/// SHA-256 of plain bytes, hex.
+#[must_use]
+pub fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// SHA-256 of a secret, hex: by this its copy on a host is compared.
+#[must_use]
+pub fn sha256_hex(secret: &SecretString) -> String {
+    sha256(secret.expose_secret().as_bytes())
+}
+
+/// The CA's hash in a full k3s token, `K10<hash>::<user>:<password>`; it is no secret.
+#[must_use]
+pub fn ca_hash(token: &SecretString) -> Option<String> {
+    let (head, _) = token.expose_secret().split_once("::")?;
+    head.strip_prefix("K10").map(str::to_owned)
+}
+
+/// The bytes of a secret, for the stdin of a process and for nothing else.
+#[must_use]
+pub fn bytes(secret: &SecretString) -> &[u8] {
+    secret.expose_secret().as_bytes()
+}
+
+/// A secret line followed by a payload, as `sudo -S` and what it starts read them from stdin.
+#[must_use]
+pub fn line_before(secret: &SecretString, payload: &[u8]) -> Zeroizing<Vec<u8>> {
+    let line = bytes(secret);
+    // Room for all of it from the start: growing would leave copies behind.
+    let mut joined = Zeroizing::new(Vec::with_capacity(line.len() + 1 + payload.len()));
+    joined.extend_from_slice(line);
+    joined.push(b'\n');
+    joined.extend_from_slice(payload);
+    joined
+}
+
+fn variable(name: &str) -> anyhow::Result<Zeroizing<Vec<u8>>> {
+    use std::os::unix::ffi::OsStringExt;
+    match std::env::var_os(name) {
+        Some(value) => Ok(Zeroizing::new(value.into_vec())),
+        None => bail!("the environment variable `{name}` is not set"),
+    }
+}
+
+fn file(path: &Path) -> anyhow::Result<Zeroizing<Vec<u8>>> {
+    let path = match (path.strip_prefix("~"), std::env::home_dir()) {
+        (Ok(rest), Some(home)) => home.join(rest),
+        _ => path.to_owned(),
+    };
+    let read = std::fs::read(&path);
+    let bytes =
+        read.with_context(|| format!("cannot read the secret file `{}`", path.display()))?;
+    Ok(Zeroizing::new(bytes))
+}
+
+fn output(words: &[String]) -> anyhow::Result<Zeroizing<Vec<u8>>> {
+    let (program, arguments) = words.split_first().context("the command for a secret is empty")?;
+    let run = Command::new(program).args(arguments).stdin(Stdio::null()).output();
+    let Output { status, stdout, stderr } =
+        run.with_context(|| format!("cannot run `{program}` for a secret"))?;
+    let stdout = Zeroizing::new(stdout);
+    if status.success() {
+        return Ok(stdout);
+    }
+    let said = String::from_utf8_lossy(&stderr);
+    let last = said.lines().rev().map(str::trim).find(|line| !line.is_empty());
+    let last = last.unwrap_or("it said nothing on stderr");
+    bail!("`{program}` gave no secret: {status}: {last}")
+}
+
+fn one_line(bytes: Zeroizing<Vec<u8>>) -> anyhow::Result<SecretString> {
+    let line = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    ensure!(!line.is_empty(), "it is empty");
+    ensure!(!line.contains(&0), "it holds a NUL byte");
+    ensure!(!line.contains(&b'\n'), "it has more than one line");
+    // The error of `from_utf8` would be harmless, but a reader should not have to know that.
+    let text = std::str::from_utf8(line).ok().context("it is not UTF-8 text")?;
+    Ok(SecretString::from(text))
 }
