@@ -7,8 +7,8 @@ const PLAIN: &str = "cluster-init: true\n";
 const FILES: &str = "/var/lib/rancher/k3s/agent";
 
 fn with_token(server: &Host, token: &str) -> Host {
-    let host = server.beside("styx", 2);
-    host.configure(&format!("server: https://10.213.0.1:6443\ntoken: {token}\n"));
+    let host = server.beside("styx");
+    host.configure(&format!("server: https://{}:6443\ntoken: {token}\n", server.address));
     host
 }
 
@@ -28,7 +28,7 @@ fn an_agent_joins_with_its_labels_and_taints() {
     assert_eq!(node["metadata"]["labels"]["tier"], "edge");
     let annotations = &node["metadata"]["annotations"];
     assert_eq!(annotations["k3s.io/hostname"], "styx");
-    assert_eq!(annotations["k3s.io/internal-ip"], "10.213.0.2");
+    assert_eq!(annotations["k3s.io/internal-ip"], agent.address.as_str());
     let arguments = annotations["k3s.io/node-args"].as_str().expect("node-args");
     let arguments: Vec<String> = serde_json::from_str(arguments).expect("a list");
     assert_eq!(arguments.first().map(String::as_str), Some("agent"));
@@ -39,7 +39,7 @@ fn an_agent_joins_with_its_labels_and_taints() {
         let all = node["status"]["addresses"].as_array().expect("addresses");
         all.iter().find(|one| one["type"] == kind).map(|one| one["address"].clone())
     };
-    assert_eq!(address("InternalIP"), Some("10.213.0.2".into()));
+    assert_eq!(address("InternalIP"), Some(agent.address.as_str().into()));
     assert_eq!(address("ExternalIP"), Some("192.0.2.9".into()));
     let taints = until("only the configured taint to be left", || {
         let taints = server.node("styx")?["spec"]["taints"].clone();
@@ -106,7 +106,8 @@ fn a_token_for_another_cluster_is_refused_for_ever() {
     agent.logged(&text, 2);
     assert!(!agent.notified());
     agent.stop();
-    agent.configure("server: https://10.213.0.1:6443\ntoken: K10abc::server:pw\n");
+    agent
+        .configure(&format!("server: https://{}:6443\ntoken: K10abc::server:pw\n", server.address));
     agent.start(Role::Agent);
     agent.logged("invalid token CA hash length", 2);
     assert!(server.node("styx").is_none());

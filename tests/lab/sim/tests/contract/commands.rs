@@ -16,8 +16,13 @@ fn a_created_token_joins_an_agent() {
     let listed = server.must("k3s token list");
     assert!(listed.contains(&rest[..6]) && listed.contains("contract"), "{listed}");
 
-    let mut agent = server.beside("styx", 2);
-    agent.configure(&format!("server: https://10.213.0.1:6443\ntoken: {}\n", token.trim()));
+    let mut agent = server.beside("styx");
+    let (address, token) = (&server.address, token.trim());
+    agent.configure(&format!(
+        "server: https://{address}:6443
+token: {token}
+"
+    ));
     agent.start(Role::Agent);
     agent.ready();
     server.node_is("styx", "True");
