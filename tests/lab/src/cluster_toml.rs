@@ -41,6 +41,9 @@ impl ClusterToml {
 
     /// Takes k3s from `url` and sets what a lab needs of it.
     pub(crate) fn serve(&mut self, url: &str, artifact: &Artifact) {
+        if !self.document.contains_key("sources") {
+            self.document["sources"] = Item::Table(Table::new());
+        }
         self.document["sources"]["k3s"] = value(format!("{url}/k3s"));
         self.document["k3s"]["version"] = value(&artifact.version);
         // This kernel may lack WireGuard.

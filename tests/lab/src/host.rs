@@ -169,7 +169,7 @@ impl Host {
             "--target",
             &leader,
             "--all",
-            "--wd=/",
+            "--wdns=/",
             "--",
             "/usr/bin/env",
             "-i",
@@ -197,7 +197,10 @@ impl Host {
 
     /// What the host's sshd has seen since it booted.
     pub fn sshd_counts(&self) -> Result<SshdCounts> {
-        let text = self.journal("ssh")?;
+        // Not by unit: a session's process is in a scope of its own by the time it logs.
+        let text = self.exec(
+            "journalctl --sync; journalctl -b -o cat --no-pager -t sshd -t sshd-session || :",
+        )?;
         let count = |start: &str| text.lines().filter(|line| line.starts_with(start)).count();
         Ok(SshdCounts {
             connections: count("Connection from "),

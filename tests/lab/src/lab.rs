@@ -226,11 +226,14 @@ fn boot_all(ground: &Ground<'_>, topology: Topology) -> Result<Vec<Host>> {
     })
 }
 
-/// Removes every lab that no living process owns, kept ones too; what it did, a line a lab.
-pub fn down_all() -> Result<Vec<String>> {
+/// Removes labs whose owner died, and those that were kept and are `named`; a line a lab.
+pub fn down(named: impl Fn(u8) -> bool) -> Result<Vec<String>> {
     let mut lines = Vec::new();
-    for (number, _) in Slot::used() {
+    for (number, dir) in Slot::used() {
         lines.push(match Slot::lock(number)? {
+            Some(_) if dir.join("keep").exists() && !named(number) => {
+                format!("lab {number}: kept, left alone; `lab down --lab {number}` removes it")
+            }
             Some(slot) => {
                 slot.clear()?;
                 format!("lab {number}: removed")

@@ -18,7 +18,7 @@ pub use cluster_toml::ClusterToml;
 pub use files::Manifest;
 pub use host::{Host, SshdCounts};
 pub use image::Release;
-pub use lab::{Lab, down_all, status};
+pub use lab::{Lab, down, status};
 pub use relay::Relay;
 pub use releases::{Artifact, Fault, Releases};
 pub use sampler::{Observed, Sampler};

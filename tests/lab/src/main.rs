@@ -27,10 +27,13 @@ enum Verb {
         #[arg(long, default_value = "four")]
         topology: Named,
     },
-    /// Removes every lab that no running process owns.
+    /// Removes what processes that died left, and the kept labs that are named.
     Down {
-        /// Accepted for symmetry; it is what `down` does.
+        /// The number of a kept lab.
         #[arg(long)]
+        lab: Option<u8>,
+        /// Every kept lab, also another's.
+        #[arg(long, conflicts_with = "lab")]
         all: bool,
     },
     /// Runs a command as root on a host of a kept lab.
@@ -81,8 +84,10 @@ fn main() -> ExitCode {
 fn act(verb: Verb) -> Result<()> {
     match verb {
         Verb::Up { keep, topology } => up(keep, topology),
-        Verb::Down { all: _ } => {
-            lab::down_all()?.iter().for_each(|line| println!("{line}"));
+        Verb::Down { lab, all } => {
+            lab::down(|number| all || lab == Some(number))?
+                .iter()
+                .for_each(|line| println!("{line}"));
             Ok(())
         }
         Verb::Exec { lab, host, command } => exec(lab, &host, &command),
@@ -139,6 +144,7 @@ fn spawn_server(lab: &Lab) -> Result<String> {
         .process_group(0)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
+        .stderr(std::fs::File::create(lab.dir().join("serve.log"))?)
         .spawn()
         .context("cannot start `lab serve`")?;
     lab.adopt(child.id())?;

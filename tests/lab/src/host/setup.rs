@@ -2,7 +2,6 @@
 
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -159,7 +158,6 @@ impl Host {
             .env("LAB_MASQUERADE", if place == Place::Gate { "yes" } else { "" })
             .env("LAB_INSTANCES", self.instance_list())
             .current_dir("/")
-            .process_group(0)
             .stdin(Stdio::null())
             .stdout(console.try_clone()?)
             .stderr(console)
