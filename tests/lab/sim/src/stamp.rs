@@ -32,11 +32,8 @@ impl Version {
 
     /// Returns eight hexadecimal digits that stand for the commit.
     pub fn commit(&self) -> String {
-        Sha256::digest(self.text.as_bytes())
-            .iter()
-            .take(4)
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        let digest = Sha256::digest(self.text.as_bytes());
+        format!("{digest:x}").chars().take(8).collect()
     }
 
     /// Returns the version of Go that `--version` names.

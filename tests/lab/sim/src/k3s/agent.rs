@@ -128,7 +128,10 @@ async fn fetch_ca(local: &Local, token: &str) -> Result<String, String> {
 pub async fn check_ca(host: &str, port: u16, token: &Token) -> Result<String, String> {
     let url = format!("https://{host}:{port}/cacerts");
     let answer = Client::trusting(host, port).get("/cacerts", &[]).await.map_err(|error| {
-        format!("failed to get CA certs: Get \"{url}\": read: connection reset by peer ({error:#})")
+        let text = format!("{error:#}");
+        let reset = text.contains("reset") || text.contains("eof");
+        let cause = if reset { "read: connection reset by peer" } else { &text };
+        format!("failed to get CA certs: Get \"{url}\": {cause}")
     })?;
     if answer.code != StatusCode::OK {
         return Err(format!("failed to get CA certs: {url}: {}", answer.code));

@@ -55,12 +55,12 @@ pub fn qualified(resource: &Resource) -> String {
 
 fn parse(path: &str) -> Option<Target> {
     let mut parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
-    let group = match parts.first()? {
-        &"api" => {
+    let group = match *parts.first()? {
+        "api" => {
             parts.drain(..2.min(parts.len()));
             ""
         }
-        &"apis" if parts.len() > 2 => {
+        "apis" if parts.len() > 2 => {
             let group = parts.get(1).copied()?;
             parts.drain(..3);
             group
@@ -71,7 +71,7 @@ fn parse(path: &str) -> Option<Target> {
     if let [first, name, _, ..] = parts.as_slice()
         && *first == "namespaces"
     {
-        namespace = (*name).to_owned();
+        (*name).clone_into(&mut namespace);
         parts.drain(..2);
     }
     let found =

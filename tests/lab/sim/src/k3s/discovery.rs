@@ -52,9 +52,9 @@ fn health(path: &str, request: &Request) -> Reply {
     if !request.query.iter().any(|(key, _)| key == "verbose") {
         return Reply::text(StatusCode::OK, "ok");
     }
-    let mut text: String = CHECKS.iter().map(|name| format!("[+]{name} ok\n")).collect();
-    text.push_str(&format!("{} check passed\n", path.trim_start_matches('/')));
-    Reply::text(StatusCode::OK, text)
+    let mut lines: Vec<String> = CHECKS.iter().map(|name| format!("[+]{name} ok\n")).collect();
+    lines.push(format!("{} check passed\n", path.trim_start_matches('/')));
+    Reply::text(StatusCode::OK, lines.concat())
 }
 
 fn version(cluster: &Cluster) -> Value {

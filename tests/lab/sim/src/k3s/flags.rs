@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::env;
+use std::fmt::Write;
 
 const TABLE: &str = include_str!("flags.txt");
 
@@ -135,7 +136,7 @@ pub fn help(role: Role) -> String {
     for flag in table(role) {
         let value = if flag.kind == Kind::Switch { "" } else { " value" };
         let variable = flag.variable.map(|name| format!(" [${name}]")).unwrap_or_default();
-        text.push_str(&format!("   --{}{value}{variable}\n", flag.name));
+        let _ = writeln!(text, "   --{}{value}{variable}", flag.name);
     }
     text
 }
@@ -181,7 +182,7 @@ mod tests {
 
     #[test]
     fn an_unknown_flag_is_refused_by_name() {
-        let refused = parse(Role::Agent, &words("--bogus-key=1")).unwrap_err();
+        let refused = parse(Role::Agent, &words("--bogus-key=1")).expect_err("an unknown flag");
         assert_eq!(refused, "flag provided but not defined: -bogus-key");
         assert!(parse(Role::Agent, &words("--cluster-init")).is_err(), "servers only");
     }

@@ -161,8 +161,9 @@ pub fn collection(resource: &Resource, arguments: &Arguments) -> String {
     };
     let everywhere = arguments.flag("all-namespaces").is_some();
     let namespace = arguments.flag("namespace").unwrap_or("default");
-    match resource.namespaced && !everywhere {
-        true => format!("{base}/namespaces/{namespace}/{}", resource.plural),
-        false => format!("{base}/{}", resource.plural),
+    if resource.namespaced && !everywhere {
+        format!("{base}/namespaces/{namespace}/{}", resource.plural)
+    } else {
+        format!("{base}/{}", resource.plural)
     }
 }

@@ -82,8 +82,8 @@ impl Kubelet {
             }
             let mut conditions = node::conditions(condition);
             keep_transitions(&mut conditions, &transition);
-            let patch = json!({ "status": { "conditions": conditions } }).to_string();
-            match api.send("PATCH", &path, MERGE, patch).await {
+            let beat = json!({ "status": { "conditions": conditions } }).to_string();
+            match api.send("PATCH", &path, MERGE, beat).await {
                 Ok(answer) if answer.code.is_success() => {}
                 Ok(answer) if answer.code == StatusCode::NOT_FOUND => {
                     let text = format!(
@@ -133,10 +133,8 @@ impl Kubelet {
         let annotations =
             json!({ "metadata": { "annotations": object["metadata"]["annotations"] } });
         let _ = api.send("PATCH", &path, MERGE, annotations.to_string()).await;
-        let mut status = object["status"].clone();
-        status["addresses"] = object["status"]["addresses"].clone();
-        let patch = json!({ "status": status }).to_string();
-        let _ = api.send("PATCH", &format!("{path}/status"), MERGE, patch).await;
+        let status = json!({ "status": object["status"] }).to_string();
+        let _ = api.send("PATCH", &format!("{path}/status"), MERGE, status).await;
     }
 }
 

@@ -68,7 +68,7 @@ fn merge_list(target: &mut Value, items: &[Value], by: &str) {
                 list.remove(place);
             }
             (Some(place), false) => {
-                list.iter_mut().skip(place).take(1).for_each(|one| strategic(one, item))
+                list.iter_mut().skip(place).take(1).for_each(|one| strategic(one, item));
             }
             (None, true) => {}
             (None, false) => list.push(item.clone()),

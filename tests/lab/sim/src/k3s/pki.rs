@@ -11,7 +11,7 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-const YEAR: Duration = Duration::from_secs(365 * 86_400);
+const YEAR: Duration = Duration::from_hours(365 * 24);
 
 /// A certificate authority whose files are `NAME.crt` and `NAME.key`.
 #[derive(Debug)]

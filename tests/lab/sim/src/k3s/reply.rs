@@ -35,13 +35,13 @@ impl Reply {
 
 /// Answers 401 as an API server does.
 pub fn unauthorized() -> Reply {
-    status(StatusCode::UNAUTHORIZED, "Unauthorized", "Unauthorized", json!(null))
+    status(StatusCode::UNAUTHORIZED, "Unauthorized", "Unauthorized", &Value::Null)
 }
 
 /// Answers 404 for an object.
 pub fn not_found(qualified: &str, name: &str) -> Reply {
     let details = json!({ "name": name, "kind": qualified });
-    status(StatusCode::NOT_FOUND, "NotFound", &format!("{qualified} {name:?} not found"), details)
+    status(StatusCode::NOT_FOUND, "NotFound", &format!("{qualified} {name:?} not found"), &details)
 }
 
 /// Answers 404 for a path that is no resource.
@@ -52,14 +52,14 @@ pub fn no_such_path() -> Reply {
 /// Answers 403 to an authenticated user.
 pub fn forbidden(qualified: &str, name: &str, message: &str) -> Reply {
     let details = json!({ "name": name, "kind": qualified });
-    status(StatusCode::FORBIDDEN, "Forbidden", message, details)
+    status(StatusCode::FORBIDDEN, "Forbidden", message, &details)
 }
 
 /// Answers 409 for a name that is taken.
 pub fn already_exists(qualified: &str, name: &str) -> Reply {
     let details = json!({ "name": name, "kind": qualified });
     let message = format!("{qualified} {name:?} already exists");
-    status(StatusCode::CONFLICT, "AlreadyExists", &message, details)
+    status(StatusCode::CONFLICT, "AlreadyExists", &message, &details)
 }
 
 /// Answers 409 for a stale `resourceVersion`.
@@ -68,36 +68,36 @@ pub fn conflict(qualified: &str, name: &str) -> Reply {
         "Operation cannot be fulfilled on {qualified} {name:?}: the object has been modified; please apply your changes to the latest version and try again"
     );
     let details = json!({ "name": name, "kind": qualified });
-    status(StatusCode::CONFLICT, "Conflict", &message, details)
+    status(StatusCode::CONFLICT, "Conflict", &message, &details)
 }
 
 /// Answers 400.
 pub fn bad_request(message: &str) -> Reply {
-    status(StatusCode::BAD_REQUEST, "BadRequest", message, json!(null))
+    status(StatusCode::BAD_REQUEST, "BadRequest", message, &Value::Null)
 }
 
 /// Answers 422 for an object that does not validate.
 pub fn invalid(kind: &str, name: &str, cause: &str) -> Reply {
     let message = format!("{kind} {name:?} is invalid: {cause}");
     let details = json!({ "name": name, "kind": kind });
-    status(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", &message, details)
+    status(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", &message, &details)
 }
 
 /// Answers 405.
 pub fn method_not_allowed() -> Reply {
     let message = "the server does not allow this method on the requested resource";
-    status(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message, json!({}))
+    status(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message, &json!({}))
 }
 
 /// Answers 415 to a patch of an unknown kind.
 pub fn unsupported_media() -> Reply {
     let message = "the body of the request was in an unknown format - accepted media types include: application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json, application/apply-patch+yaml";
     let code = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-    status(code, "UnsupportedMediaType", message, json!({}))
+    status(code, "UnsupportedMediaType", message, &json!({}))
 }
 
 /// Builds a failure Status.
-pub fn status(code: StatusCode, reason: &str, message: &str, details: Value) -> Reply {
+pub fn status(code: StatusCode, reason: &str, message: &str, details: &Value) -> Reply {
     let mut body = json!({
         "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
         "message": message, "reason": reason, "details": details, "code": code.as_u16(),

@@ -120,7 +120,7 @@ fn basic(cluster: &Cluster, encoded: &str) -> Option<Caller> {
 }
 
 fn forbidden() -> Reply {
-    reply::status(StatusCode::FORBIDDEN, "Forbidden", "forbidden", json!(null))
+    reply::status(StatusCode::FORBIDDEN, "Forbidden", "forbidden", &Value::Null)
 }
 
 fn node_certificate(cluster: &Cluster, request: &Request, purpose: Purpose) -> Reply {
@@ -131,7 +131,7 @@ fn node_certificate(cluster: &Cluster, request: &Request, purpose: Purpose) -> R
     }
     if let Err(refused) = ensure_node_password(cluster, &name, password) {
         crate::log::error(&refused);
-        return reply::status(StatusCode::FORBIDDEN, "Forbidden", &refused, json!(null));
+        return reply::status(StatusCode::FORBIDDEN, "Forbidden", &refused, &Value::Null);
     }
     match purpose {
         Purpose::Client => {

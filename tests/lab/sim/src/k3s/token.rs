@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn malformed_tokens_are_refused_as_k3s_refuses_them() {
-        let said = |text: &str| Token::parse(text).unwrap_err();
+        let said = |text: &str| Token::parse(text).expect_err("a malformed token");
         assert_eq!(said("K10abc::server:pw"), "invalid token CA hash length");
         assert_eq!(said(&format!("K10{}::server", "a".repeat(64))), "invalid token format");
         assert_eq!(said(" "), "token must not be empty");

@@ -59,8 +59,8 @@ async fn mark(arguments: &Arguments, api: &Api, field: &str, word: &str) -> Resu
         _ => past.to_owned(),
     };
     if !wanted.is_empty() {
-        let patch = json!({ "metadata": { field: wanted } }).to_string();
-        api.send("PATCH", &path, MERGE, patch).await?;
+        let change = json!({ "metadata": { field: wanted } }).to_string();
+        api.send("PATCH", &path, MERGE, change).await?;
     }
     log::out(format!("{}/{name} {outcome}", resource(&kind)?.kind.to_lowercase()));
     Ok(())
@@ -120,9 +120,9 @@ pub async fn taint(arguments: &Arguments, api: &Api) -> Result<(), String> {
         taints.push(taint);
     }
     // With the revision that was read: another's taints must not be lost.
-    let patch = json!({ "metadata": { "resourceVersion": object["metadata"]["resourceVersion"] },
+    let change = json!({ "metadata": { "resourceVersion": object["metadata"]["resourceVersion"] },
         "spec": { "taints": taints } });
-    api.send("PATCH", &path, MERGE, patch.to_string()).await?;
+    api.send("PATCH", &path, MERGE, change.to_string()).await?;
     log::out(format!("node/{name} {outcome}"));
     Ok(())
 }

@@ -5,6 +5,7 @@ use super::{Api, collection, resource};
 use crate::clock;
 use crate::log;
 use serde_json::{Value, json};
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 const AS_TABLE: &[(&str, &str)] =
@@ -14,7 +15,6 @@ const AS_TABLE: &[(&str, &str)] =
 pub async fn run(arguments: &Arguments, api: &Api) -> Result<(), String> {
     if let Some(path) = arguments.flag("raw") {
         let answer = api.send("GET", path, &[], String::new()).await?;
-        use std::io::Write;
         let _ = std::io::stdout().write_all(&answer.body);
         return Ok(());
     }

@@ -1,0 +1,12 @@
+//! What oceanid relies on in k3s, asked of the program in `OCEANID_LAB_K3S`, else of the stand-in.
+//!
+//! Each test names the source of its fact: `observed` is what the real program did when it was
+//! run, `facts` is its documentation or source. Where a real k3s fails a test here, the test and
+//! the stand-in are wrong.
+
+mod agent;
+mod api;
+mod commands;
+mod ground;
+mod refusals;
+mod server;
