@@ -56,7 +56,9 @@ pub enum Command {
     #[command(after_help = "Example:\n  oceanid validate -f staging.toml")]
     Validate,
     /// Explain the keys of cluster.toml
-    #[command(after_help = "Examples:\n  oceanid docs\n  oceanid docs k3s\n  oceanid docs node.jump")]
+    #[command(
+        after_help = "Examples:\n  oceanid docs\n  oceanid docs k3s\n  oceanid docs node.jump"
+    )]
     Docs {
         /// A section or a key; everything when left out
         key: Option<String>,
@@ -81,7 +83,9 @@ pub enum Command {
         detailed_exitcode: bool,
     },
     /// Bring the nodes to what cluster.toml says
-    #[command(after_help = "Examples:\n  oceanid bootstrap\n  oceanid bootstrap --yes --only prepare")]
+    #[command(
+        after_help = "Examples:\n  oceanid bootstrap\n  oceanid bootstrap --yes --only prepare"
+    )]
     Bootstrap {
         /// Which steps on which nodes.
         #[command(flatten)]
@@ -114,7 +118,9 @@ pub enum Command {
         target: Target,
     },
     /// Take back the last run's changes
-    #[command(after_help = "Examples:\n  oceanid rollback styx\n  oceanid rollback --run 20261101T101500Z-1f2e3d")]
+    #[command(
+        after_help = "Examples:\n  oceanid rollback styx\n  oceanid rollback --run 20261101T101500Z-1f2e3d"
+    )]
     Rollback {
         /// Nodes; all when left out
         nodes: Vec<String>,

@@ -27,9 +27,6 @@ pub struct Node {
 pub struct Metadata {
     /// The node's name.
     pub name: String,
-    /// The version that a change may insist on.
-    #[serde(default)]
-    pub resource_version: String,
     /// Labels.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,

@@ -109,21 +109,16 @@ impl Probe {
         }
     }
 
+    /// The kernel gives a number to its first read alone, so the shell, which reads byte by byte, cannot.
     fn write_sysctls(&self, text: &mut String) {
-        let mut keys = self.sysctls().peekable();
-        if keys.peek().is_none() {
-            return;
-        }
-        text.push_str("begin sysctl\n");
-        for key in keys {
-            let path = quote(&format!("/proc/sys/{}", key.replace('.', "/")));
+        let files: Vec<String> = self.sysctls().map(|key| quote(&sysctl_file(key))).collect();
+        if !files.is_empty() {
             let _ = writeln!(
                 text,
-                "if read -r value 2>/dev/null <{path}; then printf '%s|%s\\n' {} \"$value\"; fi",
-                quote(key)
+                "begin sysctl\ngrep -sH '' -- {} </dev/null\nend 0",
+                files.join(" ")
             );
         }
-        text.push_str("end 0\n");
     }
 
     fn paths(&self) -> impl Iterator<Item = &str> {
@@ -178,9 +173,9 @@ impl Probe {
                             .with_context(|| format!("systemd says nothing of `{unit}`"))?,
                     ),
                     Question::Package(name) => Answer::Package(read_package(&stdout, name)),
-                    Question::Sysctl(key) => {
-                        Answer::Sysctl(stdout.line("sysctl", &format!("{key}|")).map(normal_spaces))
-                    }
+                    Question::Sysctl(key) => Answer::Sysctl(
+                        stdout.line("sysctl", &format!("{}:", sysctl_file(key))).map(normal_spaces),
+                    ),
                     Question::Script(_) => Answer::Script(read_script(&stdout, &stderr, index)?),
                 })
             })
@@ -258,6 +253,10 @@ fn read_script(stdout: &Frames<'_>, stderr: &Frames<'_>, index: usize) -> anyhow
         stdout: frame.body.to_owned(),
         stderr: stderr.get(&key).map_or("", |frame| frame.body).to_owned(),
     })
+}
+
+fn sysctl_file(key: &str) -> String {
+    format!("/proc/sys/{}", key.replace('.', "/"))
 }
 
 fn normal_spaces(value: &str) -> String {

@@ -11,7 +11,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use oceanid::action::Action;
-use oceanid::actions::{Command, Fetch, File, Wait};
+use oceanid::actions::{Command, Fetch, File, Sysctls, Wait};
 use oceanid::engine::{self, Run};
 use oceanid::receipt;
 use oceanid::remote::Remote as _;
@@ -28,7 +28,8 @@ fn step(action: impl Action + 'static) -> Step {
 
 async fn apply(here: &Here, step: &Step) -> anyhow::Result<u32> {
     let stop = AtomicBool::new(false);
-    let mut run = Run { host: "here", remote: here, observer: &Deaf, name: "run", stop: &stop, changes: 0 };
+    let mut run =
+        Run { host: "here", remote: here, observer: &Deaf, name: "run", stop: &stop, changes: 0 };
     run.apply(&[step], None).await.map(|()| run.changes)
 }
 
@@ -132,8 +133,10 @@ async fn half_an_upload_never_lands() {
         let path = here.path("whole");
         fs::write(&path, "old\n").unwrap();
         let before = here.tree();
-        let planned = engine::plan(&here, &[&step(File::new(path, "long content\n"))]).await.unwrap();
-        let cut = planned[0].change.apply.clone().stdin(oceanid::script::Body::Text("long con".into()));
+        let planned =
+            engine::plan(&here, &[&step(File::new(path, "long content\n"))]).await.unwrap();
+        let cut =
+            planned[0].change.apply.clone().stdin(oceanid::script::Body::Text("long con".into()));
         let intent = receipt::Intent::new("run", 0, "law", "file", &planned[0].change);
         let output = here.run(&intent.wrap(&cut), &|_: &str| ()).await.unwrap();
         assert_eq!(output.status, 74);
@@ -149,7 +152,10 @@ async fn a_link_in_the_way_is_refused() {
         let path = here.path("link");
         std::os::unix::fs::symlink("/etc/passwd", &path).unwrap();
         let error = engine::plan(&here, &[&step(File::new(path, "x"))]).await.unwrap_err();
-        assert!(format!("{error:#}").contains("a link or a special file is in the way"), "{error:#}");
+        assert!(
+            format!("{error:#}").contains("a link or a special file is in the way"),
+            "{error:#}"
+        );
     })
     .await;
 }
@@ -159,7 +165,15 @@ async fn a_file_cannot_forge_the_answer_of_another() {
     under_each_shell(async |here| {
         let evil = here.path("evil");
         let sum = secret::sha256(b"wanted\n");
-        fs::write(&evil, format!("regular file|644|root:root|{}\n{sum}  {}\nx", here.path("other"), here.path("other"))).unwrap();
+        fs::write(
+            &evil,
+            format!(
+                "regular file|644|root:root|{}\n{sum}  {}\nx",
+                here.path("other"),
+                here.path("other")
+            ),
+        )
+        .unwrap();
         let mut both = step(File::new(evil, "tame\n"));
         both.ensure(File::new(here.path("other"), "wanted\n"));
         assert_eq!(summaries(&here, &both).await.len(), 2);
@@ -168,11 +182,30 @@ async fn a_file_cannot_forge_the_answer_of_another() {
 }
 
 #[tokio::test]
+async fn kernel_parameters_are_read_whole() {
+    under_each_shell(async |here| {
+        let wanted: &[(&str, &str)] = &[("kernel.no_such_key", "1"), ("net.ipv4.ip_default_ttl", "999")];
+        let planned = engine::plan(&here, &[&step(Sysctls::live(wanted))]).await.unwrap();
+        let present = fs::read_to_string("/proc/sys/net/ipv4/ip_default_ttl").unwrap();
+        let diff = format!(
+            "+ kernel.no_such_key = 1\n- net.ipv4.ip_default_ttl = {present}+ net.ipv4.ip_default_ttl = 999\n"
+        );
+        assert_eq!(planned[0].change.diff.as_deref(), Some(diff.as_str()));
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_command_runs_once() {
     under_each_shell(async |here| {
         let path = here.path("flag");
-        let command = Command::new("flag", "raise it", format!("[ -e {path} ]"), Script::new(format!(": >{path}")))
-            .undo(Script::new(format!("rm -f {path}")));
+        let command = Command::new(
+            "flag",
+            "raise it",
+            format!("[ -e {path} ]"),
+            Script::new(format!(": >{path}")),
+        )
+        .undo(Script::new(format!("rm -f {path}")));
         holds(&here, &step(command), "raise it").await;
     })
     .await;
@@ -182,12 +215,19 @@ async fn a_command_runs_once() {
 async fn a_wait_ends_when_its_test_succeeds_and_explains_when_it_does_not() {
     under_each_shell(async |here| {
         let path = here.path("soon");
-        let wait = Wait::until("soon", format!("[ -e {path} ] || {{ echo not there; exit 1; }}"), Duration::from_secs(2))
-            .diagnosis("echo because of this");
+        let wait = Wait::until(
+            "soon",
+            format!("[ -e {path} ] || {{ echo not there; exit 1; }}"),
+            Duration::from_secs(2),
+        )
+        .diagnosis("echo because of this");
         let step = step(wait);
         let error = apply(&here, &step).await.unwrap_err();
         let failed = error.downcast::<engine::ChangeFailed>().unwrap();
-        assert!(failed.output.stderr.contains("after 2 s: not there\nbecause of this"), "{failed:?}");
+        assert!(
+            failed.output.stderr.contains("after 2 s: not there\nbecause of this"),
+            "{failed:?}"
+        );
         let later = path.clone();
         std::thread::spawn(move || {
             std::thread::sleep(Duration::from_millis(700));
@@ -221,7 +261,8 @@ async fn a_download_lands_verified_and_goes_again() {
     let url = serve(body.clone(), body.len());
     under_each_shell(async |here| {
         let path = here.path("bin/program");
-        holds(&here, &step(Fetch::new(path, &url, &sum, "program v1")), "download program v1").await;
+        holds(&here, &step(Fetch::new(path, &url, &sum, "program v1")), "download program v1")
+            .await;
     })
     .await;
 }

@@ -67,7 +67,10 @@ async fn an_unchanged_host_costs_one_connection_and_two_executions() {
     let connection = connect(&yard, &yard.host("a", sshd.port, &[&key])).await.unwrap();
     for _ in 0..2 {
         let output = run(&connection, &Script::new("id -u; printf %s oops >&2; exit 3")).await;
-        assert_eq!((output.status, output.stdout.as_str(), output.stderr.as_str()), (3, "0\n", "oops"));
+        assert_eq!(
+            (output.status, output.stdout.as_str(), output.stderr.as_str()),
+            (3, "0\n", "oops")
+        );
     }
     connection.close().await;
     assert_eq!(sshd.count("Connection from") - before, 1);

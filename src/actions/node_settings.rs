@@ -3,19 +3,20 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use anyhow::Context;
 use serde_json::{Map, Value, json};
 
 use super::output;
 use crate::action::{Action, Answer, Change, Question, Undo};
 use crate::cluster::Taint;
 use crate::kube::{self, Identity, Node, NodeTaint};
-use crate::script::{Script, quote};
+use crate::script::{Body, Script, quote};
 
 /// Names the labels that are ours on a node, so that one removed from cluster.toml goes away.
 const OUR_LABELS: &str = "oceanid.io/labels";
 /// Names the taints that are ours on a node, as `key:effect`.
 const OUR_TAINTS: &str = "oceanid.io/taints";
+
+const TAINTS: &str = "/spec/taints";
 
 /// The labels and taints of one node; those of others are left alone.
 #[derive(Debug)]
@@ -113,14 +114,14 @@ fn shown_diff(node: &Node, labels: &Map<String, Value>, taints: &[NodeTaint]) ->
     text
 }
 
-/// A script that sends `patch` to the node, as a JSON merge patch.
-fn send(node: &str, patch: &Value) -> Script {
+/// A script that sends `patch` to the node, as a JSON patch.
+fn send(node: &str, patch: Vec<Value>) -> Script {
     let url = kube::url(Identity::Admin, &format!("/api/v1/nodes/{node}?fieldManager=oceanid"));
     Script::new(format!(
-        "answer=$({} -X PATCH -H 'Content-Type: application/merge-patch+json' --data-binary {} {url}) || \
+        "answer=$({} -X PATCH -H 'Content-Type: application/json-patch+json' --data-binary {} {url}) || \
          {{ printf '%s\\n' \"$answer\" >&2; exit 1; }}\n",
         kube::curl(Identity::Admin),
-        quote(&patch.to_string()),
+        quote(&Value::Array(patch).to_string()),
     ))
 }
 
@@ -151,18 +152,22 @@ impl Action for NodeSettings {
         if labels.is_empty() && annotations.is_empty() && same_taints {
             return Ok(None);
         }
-        let mut patch = json!({"metadata": {"labels": labels, "annotations": annotations}});
-        let root = patch.as_object_mut().context("a patch is an object")?;
+        let mut patch = map_patch("labels", &labels);
+        patch.extend(map_patch("annotations", &annotations));
         if !same_taints {
-            root.insert("spec".into(), json!({"taints": taints}));
-            patch["metadata"]["resourceVersion"] = json!(node.metadata.resource_version);
+            // The node's heartbeat may change anything else; only other taints than these are a conflict.
+            let present = &node.spec.taints;
+            if !present.is_empty() {
+                patch.push(json!({"op": "test", "path": TAINTS, "value": present}));
+            }
+            patch.push(json!({"op": "add", "path": TAINTS, "value": taints}));
         }
         let diff = shown_diff(node, &labels, &taints);
         Ok(Some(Change {
             summary: format!("set {}", count(diff.lines().count())),
             diff: Some(diff),
-            apply: send(&self.node, &patch),
-            undo: Undo::Run(send(&self.node, &self.inverse(node))),
+            apply: send(&self.node, patch),
+            undo: Undo::Run(send(&self.node, inverse(node, &labels, &annotations))),
         }))
     }
 }
@@ -189,23 +194,35 @@ impl NodeSettings {
         Change {
             summary: String::from("set once the node has joined"),
             diff: Some(diff),
-            apply: Script::new(missing),
+            apply: Script::new(missing).stdin(Body::Later),
             undo: Undo::Never,
         }
     }
+}
 
-    /// The patch that brings the node back to what it has now.
-    fn inverse(&self, node: &Node) -> Value {
-        let keys = self.labels.keys().map(String::as_str).chain(listed(node, OUR_LABELS));
-        let labels: Map<String, Value> =
-            keys.map(|key| (key.to_owned(), json!(node.metadata.labels.get(key)))).collect();
-        let annotations: Map<String, Value> = [OUR_LABELS, OUR_TAINTS]
-            .into_iter()
-            .map(|key| (key.to_owned(), json!(node.metadata.annotations.get(key))))
-            .collect();
-        json!({
-            "metadata": {"labels": labels, "annotations": annotations},
-            "spec": {"taints": node.spec.taints},
-        })
-    }
+/// The operations that set, and where the value is `null` remove, entries of a map in `metadata`.
+fn map_patch(map: &str, entries: &Map<String, Value>) -> Vec<Value> {
+    let operations = entries.iter().map(|(key, value)| {
+        let path = format!("/metadata/{map}/{}", key.replace('~', "~0").replace('/', "~1"));
+        match value {
+            Value::Null => json!({"op": "remove", "path": path}),
+            value => json!({"op": "add", "path": path, "value": value}),
+        }
+    });
+    operations.collect()
+}
+
+/// The patch that brings the node back to what it has now.
+fn inverse(
+    node: &Node,
+    labels: &Map<String, Value>,
+    annotations: &Map<String, Value>,
+) -> Vec<Value> {
+    let old = |present: &BTreeMap<String, String>, changed: &Map<String, Value>| {
+        changed.keys().map(|key| (key.clone(), json!(present.get(key)))).collect::<Map<_, _>>()
+    };
+    let mut patch = map_patch("labels", &old(&node.metadata.labels, labels));
+    patch.extend(map_patch("annotations", &old(&node.metadata.annotations, annotations)));
+    patch.push(json!({"op": "add", "path": TAINTS, "value": node.spec.taints}));
+    patch
 }

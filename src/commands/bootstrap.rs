@@ -27,7 +27,8 @@ pub async fn run(
         Err(failures) => return Ok(context.give_up(&fleet, &failures)),
     };
     if plans.iter().all(|plan| plan.changes.is_empty()) {
-        let totals = Totals { unchanged: members.len(), took: fleet.begun.elapsed(), ..Totals::default() };
+        let totals =
+            Totals { unchanged: members.len(), took: fleet.begun.elapsed(), ..Totals::default() };
         context.teller.on(&Event::Finished { totals: &totals });
         return Ok(Exit::Done);
     }

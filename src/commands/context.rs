@@ -90,7 +90,10 @@ impl Context {
     /// Takes `nodes` to be the machine that oceanid runs on.
     pub fn mark_local(&mut self, nodes: &[String]) -> anyhow::Result<()> {
         if let [_, _, ..] = nodes {
-            return Err(Usage(String::from("`--local` takes one node: the machine that oceanid runs on")).into());
+            return Err(Usage(String::from(
+                "`--local` takes one node: the machine that oceanid runs on",
+            ))
+            .into());
         }
         for host in self.cluster.hosts.iter_mut().filter(|host| nodes.contains(&host.name)) {
             host.local = true;
@@ -169,11 +172,14 @@ impl Context {
     /// Asks a question that only a person can answer; refuses without a terminal.
     pub fn confirm(&self, question: &str) -> anyhow::Result<bool> {
         if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
-            return Err(Usage(format!("`{question}` needs an answer and there is no terminal; `--yes` answers it")).into());
+            return Err(Usage(format!(
+                "`{question}` needs an answer and there is no terminal; `--yes` answers it"
+            ))
+            .into());
         }
-        let answer = self.teller.suspend(|| {
-            dialoguer::Confirm::new().with_prompt(question).default(false).interact()
-        });
+        let answer = self
+            .teller
+            .suspend(|| dialoguer::Confirm::new().with_prompt(question).default(false).interact());
         answer.context("cannot ask at this terminal")
     }
 }
@@ -221,9 +227,8 @@ impl Terminal {
         if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
             return None;
         }
-        let typed = self
-            .teller
-            .suspend(|| dialoguer::Password::new().with_prompt(question).interact());
+        let typed =
+            self.teller.suspend(|| dialoguer::Password::new().with_prompt(question).interact());
         typed.ok().map(SecretString::from)
     }
 }
@@ -241,10 +246,11 @@ impl Prompt for Terminal {
         if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
             return false;
         }
-        let question = format!("{address} shows the unknown host key {fingerprint}. Is it the right one?");
-        let answer = self.teller.suspend(|| {
-            dialoguer::Confirm::new().with_prompt(question).default(false).interact()
-        });
+        let question =
+            format!("{address} shows the unknown host key {fingerprint}. Is it the right one?");
+        let answer = self
+            .teller
+            .suspend(|| dialoguer::Confirm::new().with_prompt(question).default(false).interact());
         answer.unwrap_or(false)
     }
 }

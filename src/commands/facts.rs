@@ -38,7 +38,10 @@ fn described(name: &str, facts: &Facts) -> String {
     };
     row("system", &format!("{} {}, kernel {}", facts.os, facts.os_version, facts.kernel));
     row("hostname", &facts.hostname);
-    row("machine", &format!("{}, {} cpus, {} MiB memory", facts.machine, facts.cpus, facts.memory_mib));
+    row(
+        "machine",
+        &format!("{}, {} cpus, {} MiB memory", facts.machine, facts.cpus, facts.memory_mib),
+    );
     row("free disk", &format!("{} MiB in /var/lib", facts.disk_free_mib));
     row("virtualization", &facts.virtualization);
     row("cgroups", &facts.cgroups.join(" "));

@@ -29,7 +29,8 @@ pub async fn run(context: &Context, out: Option<PathBuf>) -> anyhow::Result<Exit
         Err(failures) => return Ok(context.give_up(&fleet, &failures)),
     };
     let Some(member) = members.first() else { bail!("there is no server") };
-    let output = member.remote.run(&Script::new("cat /etc/rancher/k3s/k3s.yaml\n"), &|_: &str| ()).await?;
+    let output =
+        member.remote.run(&Script::new("cat /etc/rancher/k3s/k3s.yaml\n"), &|_: &str| ()).await?;
     if output.status != 0 {
         bail!("`{}` has no kubeconfig: {}", server.name, output.stderr.trim());
     }
@@ -37,7 +38,11 @@ pub async fn run(context: &Context, out: Option<PathBuf>) -> anyhow::Result<Exit
     match out {
         Some(path) => {
             write(&path, &text)?;
-            say(&format!("wrote {}; try `kubectl --kubeconfig {} get nodes`", path.display(), path.display()));
+            say(&format!(
+                "wrote {}; try `kubectl --kubeconfig {} get nodes`",
+                path.display(),
+                path.display()
+            ));
         }
         None => print(&text)?,
     }
@@ -46,13 +51,15 @@ pub async fn run(context: &Context, out: Option<PathBuf>) -> anyhow::Result<Exit
 
 /// Names everything after the cluster, and lets it reach the API at `endpoint`.
 fn pointed(yaml: &str, name: &str, endpoint: &str) -> anyhow::Result<String> {
-    let mut config: Value = serde_saphyr::from_str(yaml).context("the server's kubeconfig cannot be read")?;
+    let mut config: Value =
+        serde_saphyr::from_str(yaml).context("the server's kubeconfig cannot be read")?;
     let missing = || format!("the server's kubeconfig has not the form that k3s writes");
     for list in ["clusters", "contexts", "users"] {
         let entry = config.pointer_mut(&format!("/{list}/0")).with_context(missing)?;
         entry["name"] = json!(name);
     }
-    *config.pointer_mut("/clusters/0/cluster/server").with_context(missing)? = json!(format!("https://{endpoint}:6443"));
+    *config.pointer_mut("/clusters/0/cluster/server").with_context(missing)? =
+        json!(format!("https://{endpoint}:6443"));
     *config.pointer_mut("/contexts/0/context/cluster").with_context(missing)? = json!(name);
     *config.pointer_mut("/contexts/0/context/user").with_context(missing)? = json!(name);
     config["current-context"] = json!(name);

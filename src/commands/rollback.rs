@@ -104,11 +104,15 @@ async fn past<'m>(
     }
     let Some((name, receipt)) = output.stdout.split_once('\n') else {
         if let Some(run) = run {
-            bail!("`{}` has no receipt of the run `{run}`, or it was taken back already", member.host.name);
+            bail!(
+                "`{}` has no receipt of the run `{run}`, or it was taken back already",
+                member.host.name
+            );
         }
         return Ok(None);
     };
-    let entries = receipt::read(receipt).with_context(|| format!("receipt {name} on `{}`", member.host.name))?;
+    let entries = receipt::read(receipt)
+        .with_context(|| format!("receipt {name} on `{}`", member.host.name))?;
     Ok(Some(Past { member, run: name.to_owned(), entries }))
 }
 

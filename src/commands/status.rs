@@ -31,14 +31,20 @@ pub async fn run(context: &Context) -> anyhow::Result<Exit> {
         bail!("the API on `{}` does not answer: {}", server.name, output.stderr.trim());
     }
     let nodes = kube::nodes(&output.stdout)?;
-    let rows: Vec<Row> = context.cluster.hosts.iter().map(|host| {
-        Row::new(&host.name, host.role, &context.cluster.k3s.version, &nodes)
-    }).collect();
+    let rows: Vec<Row> = context
+        .cluster
+        .hosts
+        .iter()
+        .map(|host| Row::new(&host.name, host.role, &context.cluster.k3s.version, &nodes))
+        .collect();
     let foreign = nodes.iter().filter(|node| context.cluster.host(&node.metadata.name).is_none());
     let foreign: Vec<&str> = foreign.map(|node| node.metadata.name.as_str()).collect();
     if context.json {
         let nodes: Vec<_> = rows.iter().map(Row::json).collect();
-        print(&format!("{}\n", serde_json::json!({"schema": 1, "event": "status", "nodes": nodes, "foreign": foreign})))?;
+        print(&format!(
+            "{}\n",
+            serde_json::json!({"schema": 1, "event": "status", "nodes": nodes, "foreign": foreign})
+        ))?;
     } else {
         print(&table(&rows, &foreign))?;
     }
@@ -78,7 +84,9 @@ impl Row {
             name: name.to_owned(),
             role,
             version: node.status.node_info.kubelet_version.clone(),
-            address: external.or(internal).map_or_else(|| String::from("-"), |found| found.address.clone()),
+            address: external
+                .or(internal)
+                .map_or_else(|| String::from("-"), |found| found.address.clone()),
             trouble: node
                 .unready(version)
                 .or_else(|| pressed.map(str::to_owned))
@@ -96,7 +104,8 @@ impl Row {
 
 fn table(rows: &[Row], foreign: &[&str]) -> String {
     let width = rows.iter().map(|row| row.name.len()).max().unwrap_or(0).max(4);
-    let mut text = format!("{:<width$}  {:<6}  {:<14}  {:<15}  STATE\n", "NODE", "ROLE", "VERSION", "ADDRESS");
+    let mut text =
+        format!("{:<width$}  {:<6}  {:<14}  {:<15}  STATE\n", "NODE", "ROLE", "VERSION", "ADDRESS");
     for row in rows {
         let state = row.trouble.as_deref().unwrap_or("Ready");
         let _ = writeln!(

@@ -10,7 +10,9 @@ use crate::report::Exit;
 /// Shows the key of `node` and remembers it if the person at the terminal says so.
 pub async fn run(context: &Context, node: &str, expected: Option<&str>) -> anyhow::Result<Exit> {
     let Some(host) = context.cluster.host(node) else {
-        return Err(Usage(format!("there is no node `{node}` in {}", context.file.display())).into());
+        return Err(
+            Usage(format!("there is no node `{node}` in {}", context.file.display())).into()
+        );
     };
     let dialer = context.dialer()?;
     let shown = dialer.connector.show_host_key(host).await?;

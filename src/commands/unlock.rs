@@ -20,12 +20,15 @@ pub async fn run(context: &Context, nodes: Vec<String>) -> anyhow::Result<Exit> 
         let name = &member.host.name;
         let held = lock::break_open(&member.remote).await?;
         let said = match (&member.facts.lock, held) {
-            (Some(lock), Some(_)) => format!("{name}: removed the lock of {} ({})", lock.owner, lock.purpose),
+            (Some(lock), Some(_)) => {
+                format!("{name}: removed the lock of {} ({})", lock.owner, lock.purpose)
+            }
             (None, Some(_)) => format!("{name}: removed a lock that this version cannot read"),
             (_, None) => format!("{name}: there was no lock"),
         };
         if context.json {
-            let line = serde_json::json!({"schema": 1, "event": "unlocked", "host": name, "text": said});
+            let line =
+                serde_json::json!({"schema": 1, "event": "unlocked", "host": name, "text": said});
             print(&format!("{line}\n"))?;
         } else {
             print(&format!("{said}\n"))?;

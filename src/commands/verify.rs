@@ -32,21 +32,29 @@ pub async fn run(context: &Context, target: Target) -> anyhow::Result<Exit> {
         }
         return Ok(Exit::Pending);
     }
-    let token = first_server(&context.cluster, &members).and_then(|facts| facts.join_token.as_ref());
-    let hash = token.and_then(secret::ca_hash).context("the server has no join token with a CA hash")?;
+    let token =
+        first_server(&context.cluster, &members).and_then(|facts| facts.join_token.as_ref());
+    let hash =
+        token.and_then(secret::ca_hash).context("the server has no join token with a CA hash")?;
     let endpoint = &context.cluster.k3s.endpoint;
     match ca_seen_from_here(endpoint).await {
         Ok(seen) if seen == hash => {
             if !context.json {
                 let hosts = members.len();
-                print(&format!("{hosts} hosts are as cluster.toml says; the API answers from here with the cluster's CA\n"))?;
+                print(&format!(
+                    "{hosts} hosts are as cluster.toml says; the API answers from here with the cluster's CA\n"
+                ))?;
             }
             Ok(Exit::Done)
         }
-        Ok(seen) => anyhow::bail!("https://{endpoint}:6443 shows a CA with sha256 {seen}, not the cluster's {hash}"),
+        Ok(seen) => anyhow::bail!(
+            "https://{endpoint}:6443 shows a CA with sha256 {seen}, not the cluster's {hash}"
+        ),
         Err(error) => {
             let hosts = members.len();
-            say(&format!("{hosts} hosts are as cluster.toml says; not verified: the API from here ({error:#})"));
+            say(&format!(
+                "{hosts} hosts are as cluster.toml says; not verified: the API from here ({error:#})"
+            ));
             Ok(Exit::Done)
         }
     }

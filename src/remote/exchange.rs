@@ -183,7 +183,9 @@ impl Stream {
         if find(&self.after, &self.end, 0).is_some() {
             return Vec::new();
         }
-        let Some(newline) = self.after.iter().rposition(|byte| *byte == b'\n') else { return Vec::new() };
+        let Some(newline) = self.after.iter().rposition(|byte| *byte == b'\n') else {
+            return Vec::new();
+        };
         let rest = self.after.split_off(newline + 1);
         std::mem::replace(&mut self.after, rest)
     }
@@ -226,5 +228,6 @@ fn status(text: &[u8], from: usize) -> Option<i32> {
 }
 
 fn text(bytes: Vec<u8>) -> String {
-    String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+    String::from_utf8(bytes)
+        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }

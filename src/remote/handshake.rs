@@ -88,7 +88,8 @@ pub async fn attempt(
             exchange(policy, stream).await
         }
         Some(session) => {
-            let opening = session.channel_open_direct_tcpip(&hop.host, u32::from(hop.port), "127.0.0.1", 0);
+            let opening =
+                session.channel_open_direct_tcpip(&hop.host, u32::from(hop.port), "127.0.0.1", 0);
             let channel = match tokio::time::timeout(CONNECT + ANSWER, opening).await {
                 Ok(Ok(channel)) => channel,
                 Ok(Err(error)) => return Err(no_channel(hop, &error)),
@@ -105,7 +106,9 @@ fn no_channel(hop: &Hop, error: &russh::Error) -> Attempt {
             let reason = "the jump host does not forward connections".to_owned();
             Attempt::Final(RemoteError::Unusable { address: hop.address(), reason })
         }
-        russh::Error::ChannelOpenFailure(_) => Attempt::Again("the jump host cannot connect to it".to_owned()),
+        russh::Error::ChannelOpenFailure(_) => {
+            Attempt::Again("the jump host cannot connect to it".to_owned())
+        }
         other => Attempt::Again(host_key::plain(other)),
     }
 }
@@ -151,7 +154,8 @@ where
     let end = EndReason::default();
     let config = Arc::new(config(&policy));
     let client = Client::new(policy, end.clone());
-    let done = tokio::time::timeout(ANSWER, russh::client::connect_stream(config, stream, client)).await;
+    let done =
+        tokio::time::timeout(ANSWER, russh::client::connect_stream(config, stream, client)).await;
     let heard = heard.load(Ordering::Relaxed);
     match done {
         Ok(Ok(session)) => Ok((session, end)),
@@ -196,7 +200,11 @@ struct Counted<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(cx, buffer);
         self.heard.fetch_add(buffer.filled().len() - before, Ordering::Relaxed);
@@ -205,7 +213,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
 

@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
+use super::RemoteError;
 use super::auth::{self, Identities};
 use super::connector::Shared;
 use super::host_key::{Pin, Policy, Purpose};
 use super::known_hosts::{self, Names};
 use super::ssh_config::{Settings, Subject, Tokens};
-use super::RemoteError;
 use crate::cluster::Host;
 
 /// How many hops may lead to a host.
@@ -62,7 +62,13 @@ impl Hop {
         let (name, port) = &self.known_as;
         let known = known_hosts::lookup(&self.known_hosts, name, *port)
             .map_err(|error| RemoteError::Local(format!("cannot read known_hosts: {error}")))?;
-        Ok(Policy { address: self.address(), name: name.clone(), pin: self.pin.clone(), known, purpose })
+        Ok(Policy {
+            address: self.address(),
+            name: name.clone(),
+            pin: self.pin.clone(),
+            known,
+            purpose,
+        })
     }
 }
 
@@ -102,14 +108,26 @@ impl Shared {
         Ok(())
     }
 
-    fn extend_by_config(&self, settings: &Settings, hops: &mut Vec<Hop>, depth: usize) -> Result<(), RemoteError> {
-        let Some(list) = settings.proxy_jump.as_deref().filter(|list| !list.eq_ignore_ascii_case("none")) else {
+    fn extend_by_config(
+        &self,
+        settings: &Settings,
+        hops: &mut Vec<Hop>,
+        depth: usize,
+    ) -> Result<(), RemoteError> {
+        let Some(list) =
+            settings.proxy_jump.as_deref().filter(|list| !list.eq_ignore_ascii_case("none"))
+        else {
             return Ok(());
         };
         list.split(',').try_for_each(|jump| self.extend_by_text(jump, hops, depth + 1))
     }
 
-    fn extend_by_text(&self, jump: &str, hops: &mut Vec<Hop>, depth: usize) -> Result<(), RemoteError> {
+    fn extend_by_text(
+        &self,
+        jump: &str,
+        hops: &mut Vec<Hop>,
+        depth: usize,
+    ) -> Result<(), RemoteError> {
         self.check_depth(depth, jump)?;
         let (hop, settings) = self.hop(&parse_jump(jump)?)?;
         if hops.is_empty() {
@@ -123,7 +141,9 @@ impl Shared {
         if depth < MOST_HOPS {
             return Ok(());
         }
-        Err(RemoteError::Local(format!("the jumps to `{name}` are more than {MOST_HOPS}, or lead in circles")))
+        Err(RemoteError::Local(format!(
+            "the jumps to `{name}` are more than {MOST_HOPS}, or lead in circles"
+        )))
     }
 
     fn hop(&self, wish: &Wish<'_>) -> Result<(Hop, Settings), RemoteError> {
@@ -147,7 +167,11 @@ impl Shared {
         let hop = Hop {
             identities: self.identities(wish, &settings, &tokens),
             known_hosts: self.known_hosts(&settings, &tokens),
-            names: if settings.hash_known_hosts == Some(true) { Names::Hashed } else { Names::Plain },
+            names: if settings.hash_known_hosts == Some(true) {
+                Names::Hashed
+            } else {
+                Names::Plain
+            },
             pin: wish.host_key.map(Pin::parse).transpose()?,
             host: host.clone(),
             port,
@@ -162,7 +186,8 @@ impl Shared {
         let mut optional = paths(&settings.identity_files);
         if optional.is_empty() {
             let usual = ["id_ed25519", "id_ecdsa", "id_rsa"];
-            optional = usual.iter().map(|name| self.environment.home.join(".ssh").join(name)).collect();
+            optional =
+                usual.iter().map(|name| self.environment.home.join(".ssh").join(name)).collect();
         }
         let agent = match settings.identity_agent.as_deref() {
             None | Some("SSH_AUTH_SOCK") => self.environment.agent.clone(),
@@ -173,7 +198,11 @@ impl Shared {
             Some(path) => Some(tokens.path(path)),
         };
         Identities {
-            required: wish.keys.iter().map(|path| auth::expand(path, &self.environment.home)).collect(),
+            required: wish
+                .keys
+                .iter()
+                .map(|path| auth::expand(path, &self.environment.home))
+                .collect(),
             optional,
             certificates: paths(&settings.certificate_files),
             agent,

@@ -82,7 +82,13 @@ impl Remote for Here {
         let shell = format!("/bin/{}", self.shell);
         let text = script.text().replace("/bin/sh ", &format!("{shell} "));
         let mut child = Command::new("unshare")
-            .args(["-m", "sh", "-c", "mount --bind \"$1\" /var/lib/oceanid && exec \"$2\" -c \"$3\"", "sh"])
+            .args([
+                "-m",
+                "sh",
+                "-c",
+                "mount --bind \"$1\" /var/lib/oceanid && exec \"$2\" -c \"$3\"",
+                "sh",
+            ])
             .arg(self.state.path())
             .args([&shell, &text])
             .env("LC_ALL", "C")
