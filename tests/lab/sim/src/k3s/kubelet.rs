@@ -202,21 +202,44 @@ fn check_kernel() -> Result<(), ()> {
     Err(())
 }
 
-// The kubelet sets what it may. Here only where the file was mounted for this host: in a
-// container the keys under kernel and vm are the machine's own.
+// The kubelet sets what it may. Here only where the host has files of its own in the place of
+// the kernel's: in a container the keys under kernel and vm are the machine's.
 fn set_kernel() {
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     for (key, wanted) in KERNEL {
         let path = format!("/proc/sys/{key}");
-        if mounts.lines().any(|line| line.split(' ').nth(4) == Some(&path)) {
+        if is_private(&mounts, &path) {
             let _ = fs::write(&path, format!("{wanted}\n"));
         }
     }
 }
 
+// Whether the innermost mount that holds `path` is not procfs.
+fn is_private(mounts: &str, path: &str) -> bool {
+    let holds = |point: &str| {
+        path.strip_prefix(point).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let found = mounts.lines().filter_map(|line| {
+        let point = line.split(' ').nth(4)?;
+        let kind = line.split_once(" - ")?.1.split(' ').next()?;
+        holds(point).then_some((point.len(), kind))
+    });
+    found.max_by_key(|(length, _)| *length).is_some_and(|(_, kind)| kind != "proc")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn settings_of_the_machine_are_not_private() {
+        let machine =
+            "22 1 0:21 / /proc rw - proc proc rw\n23 22 0:22 / /proc/sys rw - proc proc rw\n";
+        let host = format!("{machine}24 23 0:30 /x /proc/sys/kernel rw - tmpfs tmpfs rw\n");
+        assert!(!is_private(machine, "/proc/sys/kernel/panic"));
+        assert!(is_private(&host, "/proc/sys/kernel/panic"));
+        assert!(!is_private(&host, "/proc/sys/vm/panic_on_oom"));
+    }
 
     #[test]
     fn labels_of_kubernetes_are_refused_but_for_the_allowed_ones() {

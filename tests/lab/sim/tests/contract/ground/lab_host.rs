@@ -3,7 +3,8 @@
 use super::{Machine, PACE, Role, program};
 use lab::{HostSpec, Lab, Topology};
 use std::fs;
-use std::process::Output;
+use std::path::Path;
+use std::process::{Command, Output};
 use std::rc::Rc;
 
 /// A host of a lab of two.
@@ -26,6 +27,7 @@ impl LabHost {
     fn of(lab: Rc<Lab>, name: &str) -> Self {
         let host = lab.host(name).clone();
         fs::copy(program(), host.root().join("usr/local/bin/k3s")).expect("the program is copied");
+        lend_tools(&host.root());
         let pace: Vec<String> =
             PACE.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
         fs::write(host.root().join("etc/sim.env"), pace.concat()).expect("the pace");
@@ -45,6 +47,19 @@ impl LabHost {
         let Some((unit, _)) = &self.unit else { return String::new() };
         self.text(&format!("systemctl show --value -p {name} {unit}")).trim().to_owned()
     }
+}
+
+// A bare host has none of these, and installing them would need a network.
+fn lend_tools(root: &Path) {
+    let script = r#"set -eu; cd "$1"; mkdir -p opt/tools usr/local/bin
+for tool in curl openssl sysctl; do
+  file=$(command -v $tool); cp "$file" opt/tools/
+  ldd "$file" | grep -o '/[^ ]*' | while read -r library; do cp -Ln "$library" opt/tools/; done
+  printf '#!/bin/sh\nexec /opt/tools/ld-linux-x86-64.so.2 --library-path /opt/tools /opt/tools/%s "$@"\n' $tool >usr/local/bin/$tool
+  chmod 755 usr/local/bin/$tool
+done"#;
+    let status = Command::new("sh").args(["-c", script, "sh"]).arg(root).status();
+    assert!(status.is_ok_and(|status| status.success()), "the tools are lent");
 }
 
 impl Machine for LabHost {
