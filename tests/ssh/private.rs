@@ -1,0 +1,1 @@
+//! Login shells and sudo, in mount namespaces with account files of their own.
