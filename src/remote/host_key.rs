@@ -35,6 +35,32 @@ pub struct Policy {
     pub known: Vec<Known>,
     /// Whether the key is judged at all.
     pub purpose: Purpose,
+    /// Which kinds of key are asked for.
+    pub kinds: Kinds,
+}
+
+/// Kinds of host keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kinds {
+    /// Every one that we take.
+    All,
+    /// `ssh-ed25519`.
+    Ed25519,
+    /// `ecdsa-sha2-*`.
+    Ecdsa,
+    /// `rsa-sha2-*`.
+    Rsa,
+}
+
+impl Kinds {
+    fn include(self, algorithm: &Algorithm) -> bool {
+        match self {
+            Self::All => true,
+            Self::Ed25519 => *algorithm == Algorithm::Ed25519,
+            Self::Ecdsa => matches!(algorithm, Algorithm::Ecdsa { .. }),
+            Self::Rsa => matches!(algorithm, Algorithm::Rsa { .. }),
+        }
+    }
 }
 
 /// What a connection is for.
@@ -117,6 +143,7 @@ impl Policy {
     #[must_use]
     pub fn algorithms(&self) -> Vec<Algorithm> {
         let mut list = usual();
+        list.retain(|one| self.kinds.include(one));
         let known: Vec<&PublicKey> = match &self.pin {
             Some(Pin::Key(key)) => vec![key],
             Some(Pin::Fingerprint(_)) => Vec::new(),
@@ -125,6 +152,17 @@ impl Policy {
         let is_known = |one: &Algorithm| known.iter().any(|key| same_kind(&key.algorithm(), one));
         list.sort_by_key(|one| !is_known(one));
         list
+    }
+
+    /// This policy, once for each kind of key that may be the pinned one. A fingerprint does not
+    /// say of what kind its key is, and a host shows one key for each connection.
+    #[must_use]
+    pub fn rounds(self) -> Vec<Self> {
+        if !matches!(self.pin, Some(Pin::Fingerprint(_))) || self.purpose == Purpose::ShowKey {
+            return vec![self];
+        }
+        let kinds = [Kinds::Ed25519, Kinds::Ecdsa, Kinds::Rsa];
+        kinds.into_iter().map(|kinds| Self { kinds, ..self.clone() }).collect()
     }
 
     /// The kinds of certificate to ask for: none, unless an authority is known for the host.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::auth::{self, Identities};
 use super::connector::Shared;
-use super::host_key::{Pin, Policy, Purpose};
+use super::host_key::{Kinds, Pin, Policy, Purpose};
 use super::known_hosts::{self, Names};
 use super::ssh_config::{Settings, Subject, Tokens};
 use super::RemoteError;
@@ -62,7 +62,8 @@ impl Hop {
         let (name, port) = &self.known_as;
         let known = known_hosts::lookup(&self.known_hosts, name, *port)
             .map_err(|error| RemoteError::Local(format!("cannot read known_hosts: {error}")))?;
-        Ok(Policy { address: self.address(), name: name.clone(), pin: self.pin.clone(), known, purpose })
+        let (address, name, pin) = (self.address(), name.clone(), self.pin.clone());
+        Ok(Policy { address, name, pin, known, purpose, kinds: Kinds::All })
     }
 }
 

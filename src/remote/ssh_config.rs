@@ -91,7 +91,7 @@ impl SshConfig {
             apply(lines, subject, &mut settings, Scope::Matches);
         }
         if let Some(name) = &settings.host_name {
-            settings.host_name = Some(expand_host(name, subject.host));
+            settings.host_name = Some(expand_host(name, subject.host).to_lowercase());
         }
         settings
     }

@@ -44,13 +44,14 @@ async fn every_kind_of_key_file_is_let_in() {
 }
 
 #[tokio::test]
-async fn rsa_keys_sign_with_sha2_whichever_the_host_takes() {
+async fn rsa_keys_never_sign_with_sha1() {
     let yard = Yard::new();
     let key = yard.key("id", "rsa", "");
-    for hash in ["rsa-sha2-256", "rsa-sha2-512"] {
-        let sshd = yard.sshd(hash, &format!("PubkeyAcceptedAlgorithms {hash}\n"));
-        connect(&yard, &yard.host("a", sshd.port, &[&key])).await.unwrap();
-    }
+    let sshd = yard.sshd("a", "PubkeyAcceptedAlgorithms rsa-sha2-512\n");
+    connect(&yard, &yard.host("a", sshd.port, &[&key])).await.unwrap();
+    let old = yard.sshd("b", "PubkeyAcceptedAlgorithms ssh-rsa\n");
+    let error = error(&yard, &yard.host("a", old.port, &[&key])).await;
+    assert!(matches!(error, RemoteError::Authentication { .. }), "{error:?}");
 }
 
 #[tokio::test]
