@@ -2,6 +2,8 @@
 
 pub mod action;
 pub mod cluster;
+pub mod config;
+pub mod docs;
 pub mod remote;
 pub mod script;
 pub mod secret;

@@ -1,12 +1,19 @@
 //! References to secrets, and the one way to resolve them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
 
-use anyhow::Context;
+use anyhow::{Context, bail, ensure};
+use schemars::JsonSchema;
+use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 /// Where a secret is found; the secret itself never stands in cluster.toml.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(extend("x-secret" = true))]
 pub enum SecretRef {
     /// In this environment variable.
     Env(String),
@@ -17,19 +24,158 @@ pub enum SecretRef {
 }
 
 impl SecretRef {
-    /// Stand-in until the real one is merged.
+    /// Fetches the secret: one line, without its newline.
+    ///
+    /// # Errors
+    /// When it cannot be had, is empty, or is not one line of text. No error holds any of it.
     pub fn resolve(&self) -> anyhow::Result<SecretString> {
-        let text = match self {
-            Self::Env(name) => std::env::var(name).with_context(|| format!("`{name}` is not set"))?,
-            Self::File(path) => std::fs::read_to_string(path)?.trim_end_matches('\n').to_owned(),
-            Self::Command(_) => anyhow::bail!("not yet"),
+        let bytes = match self {
+            Self::Env(name) => variable(name)?,
+            Self::File(path) => file(path)?,
+            Self::Command(words) => output(words)?,
         };
-        Ok(SecretString::from(text))
+        one_line(&bytes).with_context(|| format!("the secret in {self} cannot be used"))
     }
 }
 
-/// The bytes of a secret.
+impl std::fmt::Display for SecretRef {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Env(name) => write!(formatter, "the environment variable `{name}`"),
+            Self::File(path) => write!(formatter, "the file `{}`", path.display()),
+            // Arguments may tell more than an error should.
+            Self::Command(words) => {
+                write!(formatter, "the output of `{}`", words.first().map_or("", String::as_str))
+            }
+        }
+    }
+}
+
+/// SHA-256 of a secret, hex: by this its copy on a host is compared.
 #[must_use]
+pub fn sha256_hex(secret: &SecretString) -> String {
+    format!("{:x}", Sha256::digest(bytes(secret)))
+}
+
+/// The bytes of a secret, for the stdin of a process and for nothing else.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "the one place where a secret is unwrapped")]
 pub fn bytes(secret: &SecretString) -> &[u8] {
     secret.expose_secret().as_bytes()
+}
+
+/// A secret line followed by a payload, as `sudo -S` and what it starts read them from stdin.
+#[must_use]
+pub fn line_before(secret: &SecretString, payload: &[u8]) -> Zeroizing<Vec<u8>> {
+    let line = bytes(secret);
+    // Room for all of it from the start: growing would leave copies behind.
+    let mut joined = Zeroizing::new(Vec::with_capacity(line.len() + 1 + payload.len()));
+    joined.extend_from_slice(line);
+    joined.push(b'\n');
+    joined.extend_from_slice(payload);
+    joined
+}
+
+fn variable(name: &str) -> anyhow::Result<Zeroizing<Vec<u8>>> {
+    use std::os::unix::ffi::OsStringExt;
+    match std::env::var_os(name) {
+        Some(value) => Ok(Zeroizing::new(value.into_vec())),
+        None => bail!("the environment variable `{name}` is not set"),
+    }
+}
+
+fn file(path: &Path) -> anyhow::Result<Zeroizing<Vec<u8>>> {
+    let path = match (path.strip_prefix("~"), std::env::home_dir()) {
+        (Ok(rest), Some(home)) => home.join(rest),
+        _ => path.to_owned(),
+    };
+    let read = std::fs::read(&path);
+    let bytes =
+        read.with_context(|| format!("cannot read the secret file `{}`", path.display()))?;
+    Ok(Zeroizing::new(bytes))
+}
+
+fn output(words: &[String]) -> anyhow::Result<Zeroizing<Vec<u8>>> {
+    let (program, arguments) = words.split_first().context("the command for a secret is empty")?;
+    let run = Command::new(program).args(arguments).stdin(Stdio::null()).output();
+    let Output { status, stdout, stderr } =
+        run.with_context(|| format!("cannot run `{program}` for a secret"))?;
+    let stdout = Zeroizing::new(stdout);
+    if status.success() {
+        return Ok(stdout);
+    }
+    let said = String::from_utf8_lossy(&stderr);
+    let last = said.lines().rev().map(str::trim).find(|line| !line.is_empty());
+    let last = last.unwrap_or("it said nothing on stderr");
+    bail!("`{program}` gave no secret: {status}: {last}")
+}
+
+fn one_line(bytes: &[u8]) -> anyhow::Result<SecretString> {
+    let line = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    ensure!(!line.is_empty(), "it is empty");
+    ensure!(!line.contains(&0), "it holds a NUL byte");
+    ensure!(!line.contains(&b'\n'), "it has more than one line");
+    // The error of `from_utf8` would be harmless, but a reader should not have to know that.
+    let text = std::str::from_utf8(line).ok().context("it is not UTF-8 text")?;
+    Ok(SecretString::from(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::SecretString;
+
+    use super::{SecretRef, bytes, line_before, one_line, sha256_hex};
+
+    fn shell(script: &str) -> SecretRef {
+        SecretRef::Command(["sh", "-c", script].map(str::to_owned).to_vec())
+    }
+
+    fn refused(reference: &SecretRef) -> String {
+        format!("{:#}", reference.resolve().expect_err("there is no secret"))
+    }
+
+    #[test]
+    fn exactly_one_newline_is_taken_off() {
+        let secret = |text: &str| one_line(text.as_bytes()).map(|secret| bytes(&secret).to_vec());
+        assert_eq!(secret(" a b \n").unwrap(), b" a b ");
+        assert_eq!(secret("a").unwrap(), b"a");
+        assert!(secret("a\n\n").is_err());
+        assert!(secret("a\nb").is_err());
+        assert!(secret("a\0b").is_err());
+        assert!(secret("\n").is_err());
+    }
+
+    #[test]
+    fn each_kind_of_reference_is_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        std::fs::write(&path, "from a file\n").unwrap();
+        let found = |reference: &SecretRef| bytes(&reference.resolve().unwrap()).to_vec();
+        assert_eq!(found(&SecretRef::File(path)), b"from a file");
+        assert_eq!(found(&shell("echo from a command")), b"from a command");
+        let path = std::env::var("PATH").unwrap();
+        assert_eq!(found(&SecretRef::Env("PATH".to_owned())), path.as_bytes());
+    }
+
+    #[test]
+    fn what_cannot_be_had_is_named_and_what_was_printed_on_stdout_is_not() {
+        let absent = SecretRef::Env("OCEANID_NOT_SET".to_owned());
+        assert_eq!(refused(&absent), "the environment variable `OCEANID_NOT_SET` is not set");
+        assert!(refused(&SecretRef::File("/nonexistent/x".into())).contains("`/nonexistent/x`"));
+        let failed = refused(&shell("echo hunter2; echo first >&2; echo locked >&2; exit 3"));
+        assert_eq!(failed, "`sh` gave no secret: exit status: 3: locked");
+        let two = refused(&shell("echo hunter2; echo hunter3"));
+        assert!(two.ends_with("it has more than one line") && !two.contains("hunter"), "{two}");
+    }
+
+    #[test]
+    fn the_digest_is_that_of_the_bytes_and_the_line_comes_first() {
+        let secret = SecretString::from("abc");
+        // FIPS 180-2, appendix B.1.
+        let digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(sha256_hex(&secret), digest);
+        assert_eq!(line_before(&secret, b"rest").as_slice(), b"abc\nrest");
+        assert!(!format!("{secret:?}").contains("abc"));
+    }
 }
