@@ -1,1 +1,4 @@
-fn main() {}
+//! The binary.
+fn main() -> std::process::ExitCode {
+    oceanid::commands::main()
+}

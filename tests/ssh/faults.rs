@@ -83,7 +83,10 @@ async fn a_host_that_greets_and_falls_silent_has_its_own_message() {
         std::thread::sleep(Duration::from_secs(20));
     });
     let error = error(&yard, &yard.host("a", port, &[])).await;
-    assert!(matches!(&error, RemoteError::Silent { missing, .. } if missing.contains("key exchange")), "{error:?}");
+    assert!(
+        matches!(&error, RemoteError::Silent { missing, .. } if missing.contains("key exchange")),
+        "{error:?}"
+    );
 }
 
 #[tokio::test]
@@ -98,7 +101,10 @@ async fn what_is_no_ssh_server_is_named_as_such() {
         }
     });
     let error = error(&yard, &yard.host("a", port, &[])).await;
-    assert!(matches!(&error, RemoteError::Unusable { .. } | RemoteError::Unreachable { .. }), "{error:?}");
+    assert!(
+        matches!(&error, RemoteError::Unusable { .. } | RemoteError::Unreachable { .. }),
+        "{error:?}"
+    );
 }
 
 #[tokio::test]

@@ -33,12 +33,17 @@ async fn a_trusted_key_is_asked_about_once_and_remembered() {
     let host = yard.host("a", sshd.port, &[&key]);
     let person = Arc::new(Person { trusts: true, ..Person::default() });
     let connector = connector(&yard, &[&host], &person);
-    let (one, two) = tokio::join!(connector.connect(&host, &|_| {}), connector.connect(&host, &|_| {}));
+    let (one, two) =
+        tokio::join!(connector.connect(&host, &|_| {}), connector.connect(&host, &|_| {}));
     assert!(one.is_ok() && two.is_ok());
     assert_eq!(person.asked(), 1);
     connect(&yard, &host).await.unwrap();
     let name = format!("[127.0.0.1]:{}", sshd.port);
-    let found = Command::new("ssh-keygen").args(["-F", &name, "-f"]).arg(yard.ssh("known_hosts")).output().unwrap();
+    let found = Command::new("ssh-keygen")
+        .args(["-F", &name, "-f"])
+        .arg(yard.ssh("known_hosts"))
+        .output()
+        .unwrap();
     assert!(String::from_utf8_lossy(&found.stdout).contains(&sshd.host_key("ed25519")));
 }
 
@@ -54,7 +59,9 @@ async fn a_changed_key_stops_before_anything_of_ours_is_sent() {
     let host = yard.host("a", sshd.port, &[&key]);
     let person = Arc::new(Person { trusts: true, ..Person::default() });
     let error = connector(&yard, &[&host], &person).connect(&host, &|_| {}).await.err().unwrap();
-    let RemoteError::HostKeyChanged { known, fingerprint, .. } = &error else { panic!("{error:?}") };
+    let RemoteError::HostKeyChanged { known, fingerprint, .. } = &error else {
+        panic!("{error:?}")
+    };
     assert!(known.ends_with("known_hosts:2"), "{known}");
     assert!(fingerprint.contains(&sshd.fingerprint("ed25519")));
     assert_eq!(person.asked(), 0, "nobody can wave a changed key through");
@@ -92,7 +99,10 @@ async fn a_revoked_key_is_refused_even_where_it_is_also_known() {
     text.push_str(&format!("@revoked * {}\n", sshd.host_key("ed25519")));
     fs::write(yard.ssh("known_hosts"), text).unwrap();
     let error = error(&yard, &yard.host("a", sshd.port, &[&key])).await;
-    assert!(matches!(&error, RemoteError::HostKeyRevoked { known, .. } if known.ends_with(":2")), "{error:?}");
+    assert!(
+        matches!(&error, RemoteError::HostKeyRevoked { known, .. } if known.ends_with(":2")),
+        "{error:?}"
+    );
 }
 
 #[tokio::test]
@@ -112,7 +122,10 @@ async fn a_key_in_cluster_toml_counts_alone_and_leaves_known_hosts_untouched() {
     for pin in [stranger.host_key("ed25519"), stranger.fingerprint("ed25519")] {
         host.ssh.host_key = Some(pin);
         let error = error(&yard, &host).await;
-        assert!(matches!(&error, RemoteError::HostKeyChanged { known, .. } if known == "cluster.toml"), "{error:?}");
+        assert!(
+            matches!(&error, RemoteError::HostKeyChanged { known, .. } if known == "cluster.toml"),
+            "{error:?}"
+        );
     }
     host.ssh.host_key = Some("rubbish".into());
     assert!(matches!(error(&yard, &host).await, RemoteError::Local(_)));
@@ -135,8 +148,17 @@ async fn a_host_certificate_counts_where_its_authority_is_known_for_the_host() {
             .output()
             .unwrap();
         assert!(signed.status.success());
-        let certified = yard.sshd_at("a", crate::sshd::free_port(), "HostKey FOLDER/host_ed25519\nHostCertificate FOLDER/host_ed25519-cert.pub\n", &[]);
-        fs::write(yard.ssh("known_hosts"), format!("@cert-authority [127.0.0.1]:{} {public}", certified.port)).unwrap();
+        let certified = yard.sshd_at(
+            "a",
+            crate::sshd::free_port(),
+            "HostKey FOLDER/host_ed25519\nHostCertificate FOLDER/host_ed25519-cert.pub\n",
+            &[],
+        );
+        fs::write(
+            yard.ssh("known_hosts"),
+            format!("@cert-authority [127.0.0.1]:{} {public}", certified.port),
+        )
+        .unwrap();
         let result = connect(&yard, &yard.host("a", certified.port, &[&key])).await;
         assert_eq!(result.is_ok(), accepted, "{principal}: {:?}", result.err());
     }

@@ -38,9 +38,16 @@ async fn an_unknown_key_of_a_hop_stops_the_way() {
         let first = yard.host("first", a.port, &[&key]);
         let mut last = yard.host("last", b.port, &[&key]);
         last.ssh.jump = vec!["first".into()];
-        let error = connector(&yard, &[&first, &last], &nobody()).connect(&last, &|_| {}).await.err().unwrap();
+        let error = connector(&yard, &[&first, &last], &nobody())
+            .connect(&last, &|_| {})
+            .await
+            .err()
+            .unwrap();
         let port = if unknown == "a" { a.port } else { b.port };
-        assert!(matches!(&error, RemoteError::HostKeyUnknown { address, .. } if address.ends_with(&port.to_string())), "{error:?}");
+        assert!(
+            matches!(&error, RemoteError::HostKeyUnknown { address, .. } if address.ends_with(&port.to_string())),
+            "{error:?}"
+        );
     }
 }
 
@@ -69,7 +76,8 @@ async fn proxy_jump_of_ssh_config_is_followed_and_none_is_not() {
 #[tokio::test]
 async fn jumps_in_circles_are_a_clear_error() {
     let yard = Yard::new();
-    fs::write(yard.ssh("config"), "Host *\n ProxyJump other\nHost other\n ProxyJump more\n").unwrap();
+    fs::write(yard.ssh("config"), "Host *\n ProxyJump other\nHost other\n ProxyJump more\n")
+        .unwrap();
     let error = error(&yard, &yard.host("a", 1, &[])).await;
     assert!(matches!(&error, RemoteError::Local(text) if text.contains("circles")), "{error:?}");
 }
@@ -82,6 +90,10 @@ async fn a_hop_that_does_not_forward_says_so() {
     let first = yard.host("first", a.port, &[&key]);
     let mut last = yard.host("last", b.port, &[&key]);
     last.ssh.jump = vec!["first".into()];
-    let error = connector(&yard, &[&first, &last], &nobody()).connect(&last, &|_| {}).await.err().unwrap();
-    assert!(matches!(&error, RemoteError::Unusable { reason, .. } if reason.contains("does not forward")), "{error:?}");
+    let error =
+        connector(&yard, &[&first, &last], &nobody()).connect(&last, &|_| {}).await.err().unwrap();
+    assert!(
+        matches!(&error, RemoteError::Unusable { reason, .. } if reason.contains("does not forward")),
+        "{error:?}"
+    );
 }

@@ -22,7 +22,10 @@ async fn an_unchanged_host_costs_one_connection_and_two_executions() {
     let connection = connect(&yard, &yard.host("a", sshd.port, &[&key])).await.unwrap();
     for _ in 0..2 {
         let output = run(&connection, &Script::new("id -u; printf %s oops >&2; exit 3")).await;
-        assert_eq!((output.status, output.stdout.as_str(), output.stderr.as_str()), (3, "0\n", "oops"));
+        assert_eq!(
+            (output.status, output.stdout.as_str(), output.stderr.as_str()),
+            (3, "0\n", "oops")
+        );
     }
     connection.close().await;
     assert_eq!(sshd.count("Connection from") - before, 1);
@@ -58,7 +61,10 @@ async fn rsa_keys_never_sign_with_sha1() {
 async fn old_pem_keys_are_read() {
     let yard = Yard::new();
     let key = yard.key("id", "rsa", "");
-    let output = Command::new("ssh-keygen").args(["-p", "-m", "PEM", "-P", "", "-N", "", "-f"]).arg(&key).output();
+    let output = Command::new("ssh-keygen")
+        .args(["-p", "-m", "PEM", "-P", "", "-N", "", "-f"])
+        .arg(&key)
+        .output();
     assert!(output.unwrap().status.success());
     assert!(fs::read_to_string(&key).unwrap().contains("BEGIN RSA PRIVATE KEY"));
     let sshd = yard.sshd("a", "");
@@ -118,8 +124,14 @@ async fn refused_keys_are_named_with_their_fingerprints() {
     let output = Command::new("ssh-keygen").arg("-lf").arg(&refused).output().unwrap();
     let line = String::from_utf8(output.stdout).unwrap();
     let fingerprint = line.split_whitespace().nth(1).unwrap();
-    assert!(tried.iter().any(|one| one.contains("refused (ssh-ed25519 ") && one.contains(fingerprint)), "{tried:?}");
-    assert!(tried.iter().any(|one| one.contains("readable: skipped, others can read it")), "{tried:?}");
+    assert!(
+        tried.iter().any(|one| one.contains("refused (ssh-ed25519 ") && one.contains(fingerprint)),
+        "{tried:?}"
+    );
+    assert!(
+        tried.iter().any(|one| one.contains("readable: skipped, others can read it")),
+        "{tried:?}"
+    );
 }
 
 #[tokio::test]
@@ -139,7 +151,10 @@ async fn a_key_that_cluster_toml_names_must_exist() {
     let yard = Yard::new();
     let sshd = yard.sshd("a", "");
     let error = error(&yard, &yard.host("a", sshd.port, &[&yard.ssh("absent")])).await;
-    assert!(matches!(&error, RemoteError::Local(text) if text.contains("absent") && text.contains("does not exist")), "{error:?}");
+    assert!(
+        matches!(&error, RemoteError::Local(text) if text.contains("absent") && text.contains("does not exist")),
+        "{error:?}"
+    );
 }
 
 #[tokio::test]
@@ -172,11 +187,21 @@ struct Agent {
 impl Agent {
     fn start(yard: &Yard, keys: &[&Path]) -> Self {
         let socket = yard.folder.path().join("agent");
-        let child = Command::new("ssh-agent").args(["-D", "-a"]).arg(&socket).stdout(Stdio::null()).spawn().unwrap();
+        let child = Command::new("ssh-agent")
+            .args(["-D", "-a"])
+            .arg(&socket)
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
         while !socket.exists() {
             std::thread::sleep(Duration::from_millis(10));
         }
-        let added = Command::new("ssh-add").args(["-q"]).args(keys).env("SSH_AUTH_SOCK", &socket).output().unwrap();
+        let added = Command::new("ssh-add")
+            .args(["-q"])
+            .args(keys)
+            .env("SSH_AUTH_SOCK", &socket)
+            .output()
+            .unwrap();
         assert!(added.status.success(), "{added:?}");
         Self { socket, child }
     }
@@ -226,7 +251,10 @@ async fn an_encrypted_key_that_the_agent_holds_is_not_asked_about() {
     let yard = Yard::new();
     let key = yard.key("id", "ed25519", "");
     let agent = Agent::start(&yard, &[&key]);
-    let locked = Command::new("ssh-keygen").args(["-q", "-p", "-P", "", "-N", "s3same", "-f"]).arg(&key).output();
+    let locked = Command::new("ssh-keygen")
+        .args(["-q", "-p", "-P", "", "-N", "s3same", "-f"])
+        .arg(&key)
+        .output();
     assert!(locked.unwrap().status.success());
     let sshd = yard.sshd("a", "");
     let host = yard.host("a", sshd.port, &[&key]);

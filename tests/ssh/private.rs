@@ -25,7 +25,8 @@ fn private_sshd(yard: &Yard, shell: &str, sudoers: &str, home: &[(&str, &str)]) 
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     }
-    let own = Command::new("chown").args(["-R", "4242:4242"]).arg(folder.join("home")).status().unwrap();
+    let own =
+        Command::new("chown").args(["-R", "4242:4242"]).arg(folder.join("home")).status().unwrap();
     assert!(own.success());
     // Through a file: other tests look for the password among all arguments on this machine.
     let file = folder.join("clear");
@@ -96,11 +97,17 @@ async fn scripts_do_not_care_about_the_login_shell_and_what_it_prints() {
         let yard = yard();
         let sshd = private_sshd(&yard, shell, "oceanid-test ALL=(ALL) NOPASSWD: ALL", &home);
         let host = host(&yard, &sshd);
-        let connection = connector(&yard, &[&host], &nobody()).connect(&host, &|_| {}).await.unwrap();
-        let script = Script::new("id -u; cat; echo 'it'\"'\"'s' >&2; exit 9").stdin(Body::Text("in\n".into()));
+        let connection =
+            connector(&yard, &[&host], &nobody()).connect(&host, &|_| {}).await.unwrap();
+        let script = Script::new("id -u; cat; echo 'it'\"'\"'s' >&2; exit 9")
+            .stdin(Body::Text("in\n".into()));
         for _ in 0..2 {
             let output = run(&connection, &script).await;
-            assert_eq!((output.status, output.stdout.as_str(), output.stderr.as_str()), (9, "0\nin\n", "it's\n"), "{shell}");
+            assert_eq!(
+                (output.status, output.stdout.as_str(), output.stderr.as_str()),
+                (9, "0\nin\n", "it's\n"),
+                "{shell}"
+            );
         }
     }
 }
@@ -112,7 +119,10 @@ async fn an_account_without_a_shell_is_named() {
     let host = host(&yard, &sshd);
     let connection = connector(&yard, &[&host], &nobody()).connect(&host, &|_| {}).await.unwrap();
     let error = connection.run(&Script::new("true"), &|_| {}).await.unwrap_err();
-    assert!(matches!(&error, RemoteError::Unusable { reason, .. } if reason.contains("not available")), "{error:?}");
+    assert!(
+        matches!(&error, RemoteError::Unusable { reason, .. } if reason.contains("not available")),
+        "{error:?}"
+    );
 }
 
 #[tokio::test]
@@ -122,7 +132,8 @@ async fn a_configured_sudo_password_costs_no_further_execution_and_never_becomes
         let sshd = private_sshd(&yard, "/bin/bash", &format!("oceanid-test ALL=(ALL) {rule}"), &[]);
         let mut host = host(&yard, &sshd);
         host.ssh.sudo_password = password_at(&yard, PASSWORD);
-        let connection = connector(&yard, &[&host], &nobody()).connect(&host, &|_| {}).await.unwrap();
+        let connection =
+            connector(&yard, &[&host], &nobody()).connect(&host, &|_| {}).await.unwrap();
         assert_eq!(says(&connection, "id -u; cat").await, "0\n");
         let script = Script::new("id -u; cat").stdin(Body::Text("first\nsecond".into()));
         assert_eq!(run(&connection, &script).await.stdout, "0\nfirst\nsecond");
@@ -158,10 +169,14 @@ async fn a_wrong_sudo_password_is_one_clear_error_and_one_attempt() {
         let sshd = private_sshd(&yard, "/bin/sh", &rules, &[]);
         let mut host = host(&yard, &sshd);
         host.ssh.sudo_password = password_at(&yard, "canary-wrong");
-        let connection = connector(&yard, &[&host], &nobody()).connect(&host, &|_| {}).await.unwrap();
+        let connection =
+            connector(&yard, &[&host], &nobody()).connect(&host, &|_| {}).await.unwrap();
         let error = connection.run(&Script::new("cat").stdin(body), &|_| {}).await.unwrap_err();
         let RemoteError::Privilege { reason, user, .. } = &error else { panic!("{error:?}") };
-        assert_eq!((reason.as_str(), user.as_str()), ("the sudo password is wrong", "oceanid-test"));
+        assert_eq!(
+            (reason.as_str(), user.as_str()),
+            ("the sudo password is wrong", "oceanid-test")
+        );
         assert!(!format!("{error:?}").contains("canary"));
         let log = fs::read_to_string(log).unwrap();
         assert!(log.contains("1 incorrect password attempt ;"), "{log}");
@@ -180,9 +195,13 @@ async fn why_sudo_lets_nobody_in_is_said() {
         let sshd = private_sshd(&yard, "/bin/sh", rule, &[]);
         let mut host = host(&yard, &sshd);
         host.ssh.sudo_password = password.and_then(|text| password_at(&yard, text));
-        let connection = connector(&yard, &[&host], &nobody()).connect(&host, &|_| {}).await.unwrap();
+        let connection =
+            connector(&yard, &[&host], &nobody()).connect(&host, &|_| {}).await.unwrap();
         let error = connection.run(&Script::new("true"), &|_| {}).await.unwrap_err();
-        assert!(matches!(&error, RemoteError::Privilege { reason, .. } if reason.contains(wanted)), "{rule}: {error:?}");
+        assert!(
+            matches!(&error, RemoteError::Privilege { reason, .. } if reason.contains(wanted)),
+            "{rule}: {error:?}"
+        );
     }
 }
 
@@ -192,5 +211,7 @@ async fn a_user_that_the_host_does_not_know_is_refused_like_a_wrong_key() {
     let sshd = yard.sshd("a", "");
     let mut host = yard.host("a", sshd.port, &[&yard.ssh("id")]);
     host.ssh.user = Some("nobody-of-that-name".into());
-    assert!(matches!(error(&yard, &host).await, RemoteError::Authentication { user, .. } if user == "nobody-of-that-name"));
+    assert!(
+        matches!(error(&yard, &host).await, RemoteError::Authentication { user, .. } if user == "nobody-of-that-name")
+    );
 }

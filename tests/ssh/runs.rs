@@ -20,7 +20,9 @@ async fn ready() -> (Yard, Sshd, Connection) {
 #[tokio::test]
 async fn text_arrives_as_it_was_written() {
     let (_yard, _sshd, connection) = ready().await;
-    for text in ["it's \"quoted\" `$HOME` $(x) \\ !", "two\nlines\n", "grüße 🌊", "tab\t%s %%", "-n"] {
+    for text in
+        ["it's \"quoted\" `$HOME` $(x) \\ !", "two\nlines\n", "grüße 🌊", "tab\t%s %%", "-n"]
+    {
         assert_eq!(says(&connection, &format!("printf %s {}", quote(text))).await, text);
         let script = Script::new("cat").stdin(Body::Text(text.into()));
         assert_eq!(run(&connection, &script).await.stdout, text);
@@ -32,7 +34,16 @@ async fn text_arrives_as_it_was_written() {
 #[tokio::test]
 async fn every_exit_status_comes_back() {
     let (_yard, _sshd, connection) = ready().await;
-    for (text, status) in [("true", 0), ("exit 7", 7), ("exit 124", 124), ("exit 255", 255), ("kill -KILL $$", 137), ("kill -TERM $$", 143), ("nonesuch-program", 127), ("if", 2)] {
+    for (text, status) in [
+        ("true", 0),
+        ("exit 7", 7),
+        ("exit 124", 124),
+        ("exit 255", 255),
+        ("kill -KILL $$", 137),
+        ("kill -TERM $$", 143),
+        ("nonesuch-program", 127),
+        ("if", 2),
+    ] {
         assert_eq!(run(&connection, &Script::new(text)).await.status, status, "{text}");
     }
 }
@@ -79,7 +90,9 @@ async fn progress_lines_arrive_while_the_script_runs_and_stay_out_of_stderr() {
     let (_yard, _sshd, connection) = ready().await;
     let (start, heard) = (Instant::now(), Mutex::new(Vec::new()));
     let progress = |line: &str| heard.lock().unwrap().push((line.to_owned(), start.elapsed()));
-    let script = Script::new("echo '::oceanid:: half' >&2; sleep 2; echo plain >&2; echo '::oceanid:: full' >&2");
+    let script = Script::new(
+        "echo '::oceanid:: half' >&2; sleep 2; echo plain >&2; echo '::oceanid:: full' >&2",
+    );
     let output = connection.run(&script, &progress).await.unwrap();
     assert_eq!(output.stderr, "plain\n");
     let heard = heard.into_inner().unwrap();
@@ -117,8 +130,10 @@ async fn many_runs_at_once_and_in_turn_use_one_connection() {
     for number in 0..12 {
         assert_eq!(says(&connection, &format!("echo {number}")).await, format!("{number}\n"));
     }
-    let scripts = (0..4).map(|number| Script::new(format!("sleep 0.3; echo {number}"))).collect::<Vec<_>>();
-    let all = futures::future::join_all(scripts.iter().map(|script| run(&connection, script))).await;
+    let scripts =
+        (0..4).map(|number| Script::new(format!("sleep 0.3; echo {number}"))).collect::<Vec<_>>();
+    let all =
+        futures::future::join_all(scripts.iter().map(|script| run(&connection, script))).await;
     assert_eq!(all.iter().map(|one| one.stdout.as_str()).collect::<String>(), "0\n1\n2\n3\n");
     assert_eq!(sshd.count("Accepted publickey"), 1);
 }
@@ -148,8 +163,10 @@ async fn a_script_too_long_for_one_command_is_a_clear_error() {
 #[tokio::test]
 async fn this_machine_runs_scripts_like_a_host() {
     let heard = Mutex::new(Vec::new());
-    let script = Script::new("echo '::oceanid:: on it' >&2; cat; echo err >&2; exit 5").stdin(Body::Text("in".into()));
-    let output = Local.run(&script, &|line| heard.lock().unwrap().push(line.to_owned())).await.unwrap();
+    let script = Script::new("echo '::oceanid:: on it' >&2; cat; echo err >&2; exit 5")
+        .stdin(Body::Text("in".into()));
+    let output =
+        Local.run(&script, &|line| heard.lock().unwrap().push(line.to_owned())).await.unwrap();
     assert_eq!((output.status, output.stdout.as_str(), output.stderr.as_str()), (5, "in", "err\n"));
     assert_eq!(heard.into_inner().unwrap(), ["on it"]);
     let slow = Script::new("sleep 30").deadline(Duration::from_secs(1));

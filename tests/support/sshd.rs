@@ -155,7 +155,11 @@ impl Sshd {
     fn wait(&self) {
         let start = Instant::now();
         while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
-            assert!(start.elapsed() < Duration::from_secs(10), "sshd does not start: {}", self.log());
+            assert!(
+                start.elapsed() < Duration::from_secs(10),
+                "sshd does not start: {}",
+                self.log()
+            );
             std::thread::sleep(Duration::from_millis(20));
         }
         while !self.log().contains("Connection") {

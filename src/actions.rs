@@ -1,0 +1,80 @@
+//! The kinds of action; few, so that every step reads alike.
+
+pub use command::Command;
+pub use fetch::Fetch;
+pub use file::File;
+pub use node_ready::NodeReady;
+pub use node_settings::NodeSettings;
+pub use packages::Packages;
+pub use sysctls::Sysctls;
+pub use unit::Unit;
+pub use wait::Wait;
+
+mod command;
+mod fetch;
+mod file;
+mod node_ready;
+mod node_settings;
+mod packages;
+mod sysctls;
+mod unit;
+mod wait;
+
+use anyhow::bail;
+
+use crate::action::{Answer, FileState, UnitState};
+use crate::remote::Output;
+
+/// Keeps what is at `$path` and which folders above it are missing, then makes those folders.
+///
+/// Expects `path` and `folder` to be set; undone by [`RESTORE`].
+const KEEP: &str = r#"keep=$OCEANID_UNDO
+if [ -e "$path" ]; then ln -- "$path" "$keep/file" 2>/dev/null || cp -a -- "$path" "$keep/file"; else : >"$keep/absent"; fi
+above=$folder
+while [ ! -d "$above" ]; do printf '%s\n' "$above" >>"$keep/folders"; above=${above%/*}; done
+( umask 022; mkdir -p -- "$folder" )
+"#;
+
+/// Puts back what [`KEEP`] kept; does nothing when the change never began.
+const RESTORE: &str = r#"keep=$OCEANID_UNDO
+if [ -e "$keep/file" ]; then cp -a -- "$keep/file" "$path.oceanid-old"; mv -f -- "$path.oceanid-old" "$path"
+elif [ -e "$keep/absent" ]; then rm -f -- "$path"; fi
+if [ -e "$keep/folders" ]; then while read -r above; do rmdir -- "$above" 2>/dev/null || :; done <"$keep/folders"; fi
+"#;
+
+/// Forgets that units were started with what was at `$path`: they are restarted by their own action.
+const FORGET_STARTS: &str = r#"{ grep -lsxF -- "$path" /var/lib/oceanid/units/* || :; } | while read -r stamp; do rm -f -- "$stamp"; done
+"#;
+
+fn one<'a>(seen: &'a [Answer], index: usize) -> anyhow::Result<&'a Answer> {
+    seen.get(index).ok_or_else(|| anyhow::anyhow!("the probe left question {index} unanswered"))
+}
+
+fn file(seen: &[Answer], index: usize) -> anyhow::Result<&FileState> {
+    match one(seen, index)? {
+        Answer::File(state) => Ok(state),
+        other => bail!("expected a file's state, got {other:?}"),
+    }
+}
+
+fn unit(seen: &[Answer], index: usize) -> anyhow::Result<&UnitState> {
+    match one(seen, index)? {
+        Answer::Unit(state) => Ok(state),
+        other => bail!("expected a unit's state, got {other:?}"),
+    }
+}
+
+fn output(seen: &[Answer], index: usize) -> anyhow::Result<&Output> {
+    match one(seen, index)? {
+        Answer::Script(output) => Ok(output),
+        other => bail!("expected a script's output, got {other:?}"),
+    }
+}
+
+/// The folder of an absolute path.
+fn folder(path: &str) -> &str {
+    match path.rsplit_once('/') {
+        Some(("", _)) | None => "/",
+        Some((folder, _)) => folder,
+    }
+}

@@ -1,0 +1,60 @@
+//! Kernel parameters as they are in the running kernel.
+
+use anyhow::bail;
+
+use super::one;
+use crate::action::{Action, Answer, Change, Question, Undo};
+use crate::script::{Script, quote};
+
+/// Kernel parameters of the running kernel; the file that survives a reboot is a `File` of its own.
+#[derive(Debug, Clone)]
+pub struct Sysctls(Vec<(&'static str, &'static str)>);
+
+impl Sysctls {
+    /// Requires each key to have its value.
+    #[must_use]
+    pub fn live(wanted: &[(&'static str, &'static str)]) -> Self {
+        Self(wanted.to_vec())
+    }
+}
+
+impl Action for Sysctls {
+    fn subject(&self) -> String {
+        String::from("kernel parameters")
+    }
+
+    fn probe(&self) -> Vec<Question> {
+        self.0.iter().map(|(key, _)| Question::Sysctl((*key).to_owned())).collect()
+    }
+
+    fn diff(&self, seen: &[Answer]) -> anyhow::Result<Option<Change>> {
+        let mut shown = String::new();
+        let (mut apply, mut undo) = (String::new(), String::new());
+        let mut count = 0;
+        for (index, (key, wanted)) in self.0.iter().enumerate() {
+            let Answer::Sysctl(present) = one(seen, index)? else {
+                bail!("expected the value of `{key}`");
+            };
+            if present.as_deref() == Some(*wanted) {
+                continue;
+            }
+            count += 1;
+            let set = |value: &str| format!("sysctl -qw {}\n", quote(&format!("{key}={value}")));
+            apply.push_str(&set(wanted));
+            if let Some(present) = present {
+                shown.push_str(&format!("- {key} = {present}\n"));
+                undo.insert_str(0, &set(present));
+            }
+            shown.push_str(&format!("+ {key} = {wanted}\n"));
+        }
+        if count == 0 {
+            return Ok(None);
+        }
+        Ok(Some(Change {
+            summary: format!("set {count} of {}", self.0.len()),
+            diff: Some(shown),
+            apply: Script::new(apply),
+            undo: Undo::Run(Script::new(undo)),
+        }))
+    }
+}

@@ -1,0 +1,206 @@
+//! A systemd unit that runs with what its files say now.
+
+use std::time::Duration;
+
+use anyhow::bail;
+
+use super::{Fetch, File, file, unit};
+use crate::action::{Action, Answer, Change, Question, Undo, UnitState};
+use crate::script::{Script, quote};
+use crate::secret;
+
+/// A systemd unit that is enabled, active, and was started with the present content of its inputs.
+#[derive(Debug, Clone)]
+pub struct Unit {
+    name: String,
+    files: Vec<File>,
+    programs: Vec<Fetch>,
+    limit: Duration,
+}
+
+impl Unit {
+    /// Requires `name` to be enabled and active.
+    pub fn running(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            files: Vec::new(),
+            programs: Vec::new(),
+            limit: Duration::from_secs(60),
+        }
+    }
+
+    /// Restarts the unit when `file` changed since it was started.
+    #[must_use]
+    pub fn restarts_with(mut self, file: &File) -> Self {
+        self.files.push(file.clone());
+        self
+    }
+
+    /// Restarts the unit when `program` changed since it was started.
+    #[must_use]
+    pub fn restarts_with_program(mut self, program: &Fetch) -> Self {
+        self.programs.push(program.clone());
+        self
+    }
+
+    /// Sets how long the unit may take to become active.
+    #[must_use]
+    pub fn within(mut self, limit: Duration) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    fn stamp_path(&self) -> String {
+        format!("/var/lib/oceanid/units/{}", self.name)
+    }
+
+    /// What the unit was last started with: each input's path on a line of its own, then a digest.
+    fn stamp(&self) -> Option<String> {
+        let mut text = String::new();
+        let mut sums = String::new();
+        for file in &self.files {
+            text.push_str(file.path());
+            text.push('\n');
+            sums.push_str(&file.sha256()?);
+        }
+        for program in &self.programs {
+            text.push_str(program.path());
+            text.push('\n');
+            sums.push_str(program.sha256());
+        }
+        Some(format!("{text}{}\n", secret::sha256(sums.as_bytes())))
+    }
+
+    fn reasons(&self, seen: &[Answer]) -> anyhow::Result<Vec<String>> {
+        let state = unit(seen, 0)?;
+        let mut reasons = Vec::new();
+        if state.enabled != "enabled" && state.enabled != "static" {
+            reasons.push(String::from("enable"));
+        }
+        if state.active != "active" {
+            reasons.push(format!("start (now {})", described(state)));
+            return Ok(reasons);
+        }
+        for (index, input) in self.files.iter().enumerate() {
+            if !input.has_content(file(seen, index + 2)?) {
+                reasons.push(format!("restart: {} changes", input.path()));
+            }
+        }
+        for (index, program) in self.programs.iter().enumerate() {
+            if !program.is(seen, index + 2 + self.files.len())? {
+                reasons.push(format!("restart: {} changes", program.path()));
+            }
+        }
+        let started_with = file(seen, 1)?;
+        let stamp = self.stamp().map(|stamp| secret::sha256(stamp.as_bytes()));
+        let inputs = !self.files.is_empty() || !self.programs.is_empty();
+        if reasons.is_empty() && inputs && stamp.is_some_and(|stamp| stamp != started_with.sha256) {
+            reasons.push(String::from("restart: its files changed since it was started"));
+        }
+        if state.stale && reasons.is_empty() {
+            reasons.push(String::from("restart: its unit file changed since systemd read it"));
+        }
+        Ok(reasons)
+    }
+
+    fn apply(&self) -> Script {
+        let stamp = self.stamp().unwrap_or_default();
+        let text = format!(
+            r#"unit={unit}
+state() {{ systemctl show -p "$1" --value -- "$unit"; }}
+explain() {{
+  printf 'unit %s is %s (%s), exit status %s, restarted %s times\n' "$unit" "$(state ActiveState)" "$(state SubState)" "$(state ExecMainStatus)" "$(state NRestarts)"
+  printf 'its last lines:\n'
+  journalctl -q -u "$unit" -n 20 --no-pager -o cat --since "@$begun"
+}}
+begun=$(date +%s)
+systemctl daemon-reload
+systemctl -q enable -- "$unit"
+systemctl reset-failed -- "$unit" 2>/dev/null || :
+systemctl --no-block restart -- "$unit"
+limit=$((begun + {limit}))
+while [ -n "$(state Job)" ] && [ "$(state Job)" != 0 ] || [ "$(state ActiveState)" != active ]; do
+  now=$(state ActiveState)
+  if [ "$now" = failed ] || [ "$(state NRestarts)" -ge 3 ]; then
+    printf '%s does not start\n' "$unit" >&2; explain >&2; exit 1
+  fi
+  if [ "$(date +%s)" -ge "$limit" ]; then
+    printf '%s is not active after %s s\n' "$unit" {limit} >&2; explain >&2; exit 1
+  fi
+  progress "waiting for $unit, $(( limit - $(date +%s) )) s left: $now; $(journalctl -q -u "$unit" -n 1 --no-pager -o cat --since "@$begun")"
+  sleep 0.3
+done
+mkdir -p -- /var/lib/oceanid/units
+printf %s {stamp} >{path}.new
+mv -f -- {path}.new {path}
+"#,
+            unit = quote(&self.name),
+            limit = self.limit.as_secs(),
+            stamp = quote(&stamp),
+            path = quote(&self.stamp_path()),
+        );
+        Script::new(text).deadline(self.limit + Duration::from_secs(30))
+    }
+
+    fn undo(&self, seen: &UnitState) -> Undo {
+        let (name, stamp) = (quote(&self.name), quote(&self.stamp_path()));
+        if seen.active == "active" {
+            return Undo::Last(Script::new(format!(
+                "rm -f -- {stamp}\nsystemctl daemon-reload\nsystemctl --no-block restart -- {name}\n"
+            )));
+        }
+        Undo::Run(Script::new(format!(
+            "rm -f -- {stamp}\nsystemctl stop -- {name} 2>/dev/null || :\n\
+             systemctl -q disable -- {name} 2>/dev/null || :\n\
+             systemctl reset-failed -- {name} 2>/dev/null || :\n"
+        )))
+    }
+}
+
+/// A unit's state as people say it.
+fn described(state: &UnitState) -> String {
+    match state.load.as_str() {
+        "not-found" => String::from("not there"),
+        _ => format!("{}, {}", state.active, state.sub),
+    }
+}
+
+impl Action for Unit {
+    fn subject(&self) -> String {
+        format!("unit {}", self.name)
+    }
+
+    fn probe(&self) -> Vec<Question> {
+        let mut questions = vec![
+            Question::Unit(self.name.clone()),
+            Question::File { path: self.stamp_path(), unless: None },
+        ];
+        questions.extend(
+            self.files
+                .iter()
+                .map(|file| Question::File { path: file.path().to_owned(), unless: None }),
+        );
+        questions.extend(self.programs.iter().map(Fetch::question));
+        questions
+    }
+
+    fn diff(&self, seen: &[Answer]) -> anyhow::Result<Option<Change>> {
+        let state = unit(seen, 0)?;
+        if state.load == "masked" {
+            bail!(
+                "it is masked: somebody switched it off on purpose (`systemctl unmask {}`)",
+                self.name
+            );
+        }
+        let reasons = self.reasons(seen)?;
+        if reasons.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(Change {
+            summary: reasons.join(", "),
+            diff: None,
+            apply: self.apply(),
+            undo: self.undo(state),
+        }))
+    }
+}

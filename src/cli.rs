@@ -1,0 +1,185 @@
+//! The command line: what can be typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    done, or nothing to do
+  1    failed
+  2    changes are pending (plan --detailed-exitcode, verify)
+  3    a host is unreachable, or refused us (keys, host key, sudo)
+  4    cluster.toml is wrong
+  5    a guarded step was rolled back by the host
+  64   the command line is wrong
+  130  interrupted
+
+Examples:
+  oceanid validate                    check cluster.toml, contact nobody
+  oceanid plan --diff                 show every change, make none
+  oceanid bootstrap                   bring all nodes there, ask first
+  oceanid join calypso                bring one node there";
+
+/// Turns bare Debian and Ubuntu hosts into a k3s cluster, over SSH alone.
+#[derive(Debug, Parser)]
+#[command(name = "oceanid", version, about, after_help = EXIT_CODES, max_term_width = 80)]
+#[command(propagate_version = true, disable_help_subcommand = true)]
+pub struct Cli {
+    /// What holds for every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// The command.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What holds for every command.
+#[derive(Debug, Args)]
+pub struct Global {
+    /// The cluster's description
+    #[arg(short, long, global = true, value_name = "FILE", default_value = "cluster.toml")]
+    #[arg(env = "OCEANID_FILE")]
+    pub file: PathBuf,
+    /// Print one JSON object a line on stdout
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Log what oceanid does, to stderr (OCEANID_LOG=debug for more)
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Check cluster.toml, without contacting anyone
+    #[command(after_help = "Example:\n  oceanid validate -f staging.toml")]
+    Validate,
+    /// Explain the keys of cluster.toml
+    #[command(after_help = "Examples:\n  oceanid docs\n  oceanid docs k3s\n  oceanid docs node.jump")]
+    Docs {
+        /// A section or a key; everything when left out
+        key: Option<String>,
+    },
+    /// Show what the hosts are
+    #[command(after_help = "Example:\n  oceanid facts calypso --json")]
+    Facts {
+        /// Nodes; all when left out
+        nodes: Vec<String>,
+    },
+    /// Show what would change; nothing is written to any host
+    #[command(after_help = "Examples:\n  oceanid plan\n  oceanid plan --diff --only prepare styx")]
+    Plan {
+        /// Which steps on which nodes.
+        #[command(flatten)]
+        target: Target,
+        /// Show the changes line by line
+        #[arg(long)]
+        diff: bool,
+        /// Exit with 2 when something would change
+        #[arg(long)]
+        detailed_exitcode: bool,
+    },
+    /// Bring the nodes to what cluster.toml says
+    #[command(after_help = "Examples:\n  oceanid bootstrap\n  oceanid bootstrap --yes --only prepare")]
+    Bootstrap {
+        /// Which steps on which nodes.
+        #[command(flatten)]
+        target: Target,
+        /// How it goes about it.
+        #[command(flatten)]
+        apply: Apply,
+    },
+    /// Bring single nodes there, and into the cluster
+    #[command(after_help = "Examples:\n  oceanid join calypso\n  oceanid join calypso --local")]
+    Join {
+        /// The nodes
+        #[arg(required = true)]
+        nodes: Vec<String>,
+        /// The node is the machine that oceanid runs on
+        #[arg(long)]
+        local: bool,
+        /// Which steps.
+        #[command(flatten)]
+        steps: Steps,
+        /// How it goes about it.
+        #[command(flatten)]
+        apply: Apply,
+    },
+    /// Prove that everything is as cluster.toml says; exit with 2 when it is not
+    #[command(after_help = "Example:\n  oceanid verify || mail -s 'cluster drifted' ops")]
+    Verify {
+        /// Which steps on which nodes.
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Take back the last run's changes
+    #[command(after_help = "Examples:\n  oceanid rollback styx\n  oceanid rollback --run 20261101T101500Z-1f2e3d")]
+    Rollback {
+        /// Nodes; all when left out
+        nodes: Vec<String>,
+        /// The run to take back; on each host its last one when left out
+        #[arg(long, value_name = "NAME")]
+        run: Option<String>,
+        /// Do not ask
+        #[arg(short, long)]
+        yes: bool,
+    },
+    /// Show the nodes as the cluster sees them; exit with 1 when one is not well
+    #[command(after_help = "Example:\n  oceanid status --json")]
+    Status,
+    /// Print the administrator's kubeconfig
+    #[command(after_help = "Example:\n  oceanid kubeconfig --out ~/.kube/oceanid.yaml")]
+    Kubeconfig {
+        /// Write it to a file that only you can read; an existing one is not overwritten
+        #[arg(short, long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Show a host's key, and remember it in known_hosts
+    #[command(after_help = "Example:\n  oceanid trust styx")]
+    Trust {
+        /// The node
+        node: String,
+        /// Do not ask: you compared the fingerprint
+        #[arg(long, value_name = "SHA256:…")]
+        fingerprint: Option<String>,
+    },
+    /// Remove the lock that a run left on hosts
+    #[command(after_help = "Example:\n  oceanid unlock styx")]
+    Unlock {
+        /// Nodes; all when left out
+        nodes: Vec<String>,
+    },
+}
+
+/// Which steps on which nodes.
+#[derive(Debug, Args)]
+pub struct Target {
+    /// Nodes; all when left out
+    pub nodes: Vec<String>,
+    /// Which steps.
+    #[command(flatten)]
+    pub steps: Steps,
+}
+
+/// Which steps.
+#[derive(Debug, Args)]
+pub struct Steps {
+    /// Only these steps
+    #[arg(long, value_name = "STEP", value_delimiter = ',')]
+    pub only: Vec<String>,
+    /// All but these steps
+    #[arg(long, value_name = "STEP", value_delimiter = ',')]
+    pub skip: Vec<String>,
+}
+
+/// How a run that changes things goes about it.
+#[derive(Debug, Args)]
+pub struct Apply {
+    /// Do not ask before the first change
+    #[arg(short, long)]
+    pub yes: bool,
+    /// How many agents at a time
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub parallel: usize,
+}

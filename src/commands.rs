@@ -1,0 +1,146 @@
+//! What each command does.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use clap::Parser as _;
+
+use crate::cli::{Cli, Command};
+use crate::config;
+use crate::report::{Exit, Style};
+use context::Context;
+
+mod bootstrap;
+mod context;
+mod docs;
+mod facts;
+mod kubeconfig;
+mod plan;
+mod rollback;
+mod status;
+mod trust;
+mod unlock;
+mod validate;
+mod verify;
+
+/// Runs what was typed, and returns what the process's exit status says.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let shown = error.print();
+            let usage = error.use_stderr() || shown.is_err();
+            return if usage { Exit::Usage.into() } else { Exit::Done.into() };
+        }
+    };
+    log_to_stderr(&cli);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let result = match runtime {
+        Ok(runtime) => runtime.block_on(interruptible(cli)),
+        Err(error) => Err(error.into()),
+    };
+    result.unwrap_or_else(|error| complain(&error)).into()
+}
+
+/// Runs the command; the first Ctrl-C lets the running change end, the second leaves it to the host.
+async fn interruptible(cli: Cli) -> anyhow::Result<Exit> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let twice = twice_interrupted(Arc::clone(&stop));
+    tokio::select! {
+        result = run(cli, stop) => result,
+        () = twice => {
+            say("interrupted twice: what is running on a host goes on there; `oceanid plan` shows what it came to");
+            Ok(Exit::Interrupted)
+        }
+    }
+}
+
+async fn twice_interrupted(stop: Arc<AtomicBool>) {
+    if tokio::signal::ctrl_c().await.is_err() {
+        return std::future::pending().await;
+    }
+    if !stop.swap(true, Ordering::SeqCst) {
+        say("stopping after the running change; Ctrl-C again to leave at once");
+    }
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending().await
+    }
+}
+
+async fn run(cli: Cli, stop: Arc<AtomicBool>) -> anyhow::Result<Exit> {
+    let global = &cli.global;
+    match cli.command {
+        Command::Validate => validate::run(global),
+        Command::Docs { key } => docs::run(key.as_deref()),
+        Command::Facts { nodes } => facts::run(&Context::new(global, stop)?, nodes).await,
+        Command::Plan { target, diff, detailed_exitcode } => {
+            plan::run(&Context::new(global, stop)?, target, diff, detailed_exitcode).await
+        }
+        Command::Bootstrap { target, apply } => {
+            let context = Context::new(global, stop)?;
+            let purpose = if target.nodes.is_empty() {
+                String::from("bootstrap")
+            } else {
+                format!("bootstrap {}", target.nodes.join(" "))
+            };
+            bootstrap::run(&context, target, &apply, &purpose).await
+        }
+        Command::Join { nodes, local, steps, apply } => {
+            let mut context = Context::new(global, stop)?;
+            if local {
+                context.mark_local(&nodes)?;
+            }
+            let purpose = format!("join {}", nodes.join(" "));
+            let target = crate::cli::Target { nodes, steps };
+            bootstrap::run(&context, target, &apply, &purpose).await
+        }
+        Command::Verify { target } => verify::run(&Context::new(global, stop)?, target).await,
+        Command::Rollback { nodes, run, yes } => {
+            rollback::run(&Context::new(global, stop)?, nodes, run, yes).await
+        }
+        Command::Status => status::run(&Context::new(global, stop)?).await,
+        Command::Kubeconfig { out } => kubeconfig::run(&Context::new(global, stop)?, out).await,
+        Command::Trust { node, fingerprint } => {
+            trust::run(&Context::new(global, stop)?, &node, fingerprint.as_deref()).await
+        }
+        Command::Unlock { nodes } => unlock::run(&Context::new(global, stop)?, nodes).await,
+    }
+}
+
+/// Shows an error that belongs to no host, and says what the exit status is.
+fn complain(error: &anyhow::Error) -> Exit {
+    let stderr = std::io::stderr();
+    let style = Style::of(&stderr);
+    if let Some(invalid) = error.downcast_ref::<config::Invalid>() {
+        validate::show(invalid, style);
+        return Exit::Configuration;
+    }
+    if let Some(usage) = error.downcast_ref::<context::Usage>() {
+        say(&format!("error: {usage}"));
+        return Exit::Usage;
+    }
+    // With stderr gone there is nobody to tell.
+    drop(crate::report::failure(&mut stderr.lock(), None, error, style));
+    crate::report::exit_code([error])
+}
+
+/// Writes a line of talk to stderr.
+fn say(text: &str) {
+    // With stderr gone there is nobody to tell.
+    drop(writeln!(std::io::stderr().lock(), "{text}"));
+}
+
+/// Writes data to stdout.
+fn print(text: &str) -> anyhow::Result<()> {
+    Ok(std::io::stdout().lock().write_all(text.as_bytes())?)
+}
+
+fn log_to_stderr(cli: &Cli) {
+    let default = if cli.global.verbose { "oceanid=debug" } else { "off" };
+    let filter = tracing_subscriber::EnvFilter::try_from_env("OCEANID_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}

@@ -1,0 +1,51 @@
+//! `oceanid bootstrap` and `oceanid join`: the plan, a question, then the deed.
+
+use super::context::Context;
+use super::plan::show;
+use crate::cli::{Apply, Target};
+use crate::fleet::HostPlan;
+use crate::releases::Releases;
+use crate::report::{Diffs, Event, Exit, Observer as _, Totals, exit_code};
+
+/// Brings the selected hosts to what cluster.toml says.
+pub async fn run(
+    context: &Context,
+    target: Target,
+    apply: &Apply,
+    purpose: &str,
+) -> anyhow::Result<Exit> {
+    let selection = context.selection(target)?;
+    let dialer = context.dialer()?;
+    let fleet = context.fleet(&dialer, &selection, apply.parallel, purpose);
+    let members = match fleet.muster().await {
+        Ok(members) => members,
+        Err(failures) => return Ok(context.give_up(&fleet, &failures)),
+    };
+    let (releases, new) = context.releases(&members).await?;
+    let plans = match fleet.plan(&members, &releases).await {
+        Ok(plans) => plans,
+        Err(failures) => return Ok(context.give_up(&fleet, &failures)),
+    };
+    if plans.iter().all(|plan| plan.changes.is_empty()) {
+        let totals = Totals { unchanged: members.len(), took: fleet.begun.elapsed(), ..Totals::default() };
+        context.teller.on(&Event::Finished { totals: &totals });
+        return Ok(Exit::Done);
+    }
+    if !apply.yes && !agreed(context, &plans)? {
+        return Ok(Exit::Interrupted);
+    }
+    if new {
+        releases.save(&Releases::path(&context.file))?;
+    }
+    let (_, failures) = fleet.apply(members, &plans, &releases).await;
+    Ok(exit_code(failures.iter().map(|failure| &failure.error)))
+}
+
+/// Shows what would change and asks whether it may.
+fn agreed(context: &Context, plans: &[HostPlan]) -> anyhow::Result<bool> {
+    if !context.json {
+        show(plans, Diffs::Hidden)?;
+    }
+    let changes: usize = plans.iter().map(|plan| plan.changes.len()).sum();
+    context.confirm(&format!("Make these {changes} changes?"))
+}

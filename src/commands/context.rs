@@ -1,0 +1,250 @@
+//! What every command that contacts hosts needs: the cluster, the connections, somebody to tell.
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+use anyhow::Context as _;
+use secrecy::SecretString;
+
+use crate::cli::{Global, Steps, Target};
+use crate::cluster::{Cluster, Host};
+use crate::config;
+use crate::fleet::{Dial, Failure, Fleet, Member, Selection};
+use crate::releases::Releases;
+use crate::remote::{AnyRemote, Connector, Local, Prompt, RemoteError, Waiting};
+use crate::report::{Event, Exit, Human, Json, Observer, Totals, exit_code};
+
+/// The command line is well-formed and yet makes no sense.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Usage(pub String);
+
+/// The way that the reports take.
+#[derive(Clone)]
+pub enum Teller {
+    /// For people, on stderr.
+    Human(Arc<Human>),
+    /// For programs, on stdout.
+    Json(Arc<Json>),
+}
+
+impl Observer for Teller {
+    fn on(&self, event: &Event<'_>) {
+        match self {
+            Self::Human(human) => human.on(event),
+            Self::Json(json) => json.on(event),
+        }
+    }
+}
+
+impl Teller {
+    fn suspend<T>(&self, ask: impl FnOnce() -> T) -> T {
+        match self {
+            Self::Human(human) => human.suspend(ask),
+            Self::Json(_) => ask(),
+        }
+    }
+}
+
+/// What every command that contacts hosts needs.
+pub struct Context {
+    /// cluster.toml as meant.
+    pub cluster: Cluster,
+    /// Where cluster.toml is.
+    pub file: PathBuf,
+    /// Hears what happens.
+    pub teller: Teller,
+    /// Whether the answer is for programs.
+    pub json: bool,
+    /// Set when the operator wants to stop.
+    pub stop: Arc<AtomicBool>,
+    begun: Instant,
+}
+
+impl Context {
+    /// Reads cluster.toml and shows its warnings.
+    pub fn new(global: &Global, stop: Arc<AtomicBool>) -> anyhow::Result<Self> {
+        let loaded = config::load(&global.file)?;
+        let names = loaded.cluster.hosts.iter().map(|host| host.name.as_str());
+        let teller = if global.json {
+            Teller::Json(Arc::new(Json::new(Box::new(std::io::stdout()))))
+        } else {
+            Teller::Human(Arc::new(Human::stderr(names)))
+        };
+        for warning in &loaded.warnings {
+            teller.on(&Event::Warning { host: None, text: warning.title() });
+        }
+        Ok(Self {
+            cluster: loaded.cluster,
+            file: global.file.clone(),
+            teller,
+            json: global.json,
+            stop,
+            begun: Instant::now(),
+        })
+    }
+
+    /// Takes `nodes` to be the machine that oceanid runs on.
+    pub fn mark_local(&mut self, nodes: &[String]) -> anyhow::Result<()> {
+        if let [_, _, ..] = nodes {
+            return Err(Usage(String::from("`--local` takes one node: the machine that oceanid runs on")).into());
+        }
+        for host in self.cluster.hosts.iter_mut().filter(|host| nodes.contains(&host.name)) {
+            host.local = true;
+        }
+        Ok(())
+    }
+
+    /// The connections of this run.
+    pub fn dialer(&self) -> anyhow::Result<Dialer> {
+        let prompt = Arc::new(Terminal { teller: self.teller.clone() });
+        Ok(Dialer { connector: Connector::new(&self.cluster, prompt)? })
+    }
+
+    /// The selection that was typed, checked against cluster.toml.
+    pub fn selection(&self, target: Target) -> anyhow::Result<Selection> {
+        let Target { nodes, steps: Steps { only, skip } } = target;
+        let selection = Selection { nodes, only, skip };
+        selection.check(&self.cluster).map_err(|error| Usage(error.to_string()))?;
+        Ok(selection)
+    }
+
+    /// A run over the selected hosts.
+    pub fn fleet<'a>(
+        &'a self,
+        dial: &'a Dialer,
+        selection: &'a Selection,
+        parallel: usize,
+        purpose: &'a str,
+    ) -> Fleet<'a, Dialer, Teller> {
+        Fleet {
+            cluster: &self.cluster,
+            dial,
+            observer: &self.teller,
+            selection,
+            parallel,
+            purpose,
+            stop: &self.stop,
+            begun: self.begun,
+        }
+    }
+
+    /// The resolved versions and hashes for the hosts that we are in, and whether the lock file lacks any.
+    pub async fn releases<R>(&self, members: &[Member<'_, R>]) -> anyhow::Result<(Releases, bool)> {
+        let mut releases = Releases::load(&Releases::path(&self.file))?;
+        let mut arches = Vec::new();
+        for member in members {
+            let name = &member.host.name;
+            arches.push(member.facts.arch().with_context(|| format!("`{name}` is not fit"))?);
+        }
+        arches.sort_unstable();
+        arches.dedup();
+        let asked = releases.resolve(&self.cluster, &arches).await?;
+        Ok((releases, asked))
+    }
+
+    /// Tells of hosts that failed before anything was changed, and of those that were therefore left alone.
+    pub fn give_up(&self, fleet: &Fleet<'_, Dialer, Teller>, failures: &[Failure]) -> Exit {
+        let mut totals = Totals::default();
+        for failure in failures {
+            totals.failed += 1;
+            self.teller.on(&Event::HostFailed { host: &failure.host, error: &failure.error });
+        }
+        for host in fleet.hosts() {
+            let host = host.name.as_str();
+            if failures.iter().all(|failure| failure.host != host) {
+                totals.skipped += 1;
+                let reason = "nothing was changed: every host must be fit first";
+                self.teller.on(&Event::HostSkipped { host, reason });
+            }
+        }
+        totals.took = fleet.begun.elapsed();
+        self.teller.on(&Event::Finished { totals: &totals });
+        exit_code(failures.iter().map(|failure| &failure.error))
+    }
+
+    /// Asks a question that only a person can answer; refuses without a terminal.
+    pub fn confirm(&self, question: &str) -> anyhow::Result<bool> {
+        if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+            return Err(Usage(format!("`{question}` needs an answer and there is no terminal; `--yes` answers it")).into());
+        }
+        let answer = self.teller.suspend(|| {
+            dialoguer::Confirm::new().with_prompt(question).default(false).interact()
+        });
+        answer.context("cannot ask at this terminal")
+    }
+}
+
+/// Connects over SSH, or to this machine.
+pub struct Dialer {
+    /// SSH.
+    pub connector: Connector,
+}
+
+impl Dial for Dialer {
+    type Remote = AnyRemote;
+
+    async fn dial(&self, host: &Host, observer: &dyn Observer) -> Result<AnyRemote, RemoteError> {
+        if host.local {
+            return Ok(AnyRemote::Local(Local));
+        }
+        let name = host.name.as_str();
+        let limit = host.ssh.connect;
+        observer.on(&Event::Connecting {
+            host: name,
+            waiting: None,
+            elapsed: std::time::Duration::ZERO,
+            limit,
+        });
+        let waiting = |waiting: &Waiting| {
+            observer.on(&Event::Connecting {
+                host: name,
+                waiting: Some(&waiting.last_error),
+                elapsed: waiting.elapsed,
+                limit: waiting.limit,
+            });
+        };
+        self.connector.connect(host, &waiting).await.map(AnyRemote::Ssh)
+    }
+}
+
+/// The person at the terminal, if there is one.
+struct Terminal {
+    teller: Teller,
+}
+
+impl Terminal {
+    fn password(&self, question: &str) -> Option<SecretString> {
+        if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+            return None;
+        }
+        let typed = self
+            .teller
+            .suspend(|| dialoguer::Password::new().with_prompt(question).interact());
+        typed.ok().map(SecretString::from)
+    }
+}
+
+impl Prompt for Terminal {
+    fn passphrase(&self, key: &std::path::Path) -> Option<SecretString> {
+        self.password(&format!("Passphrase of {}", key.display()))
+    }
+
+    fn sudo_password(&self, user: &str, host: &str) -> Option<SecretString> {
+        self.password(&format!("Password of {user} for sudo on {host}"))
+    }
+
+    fn trust(&self, address: &str, fingerprint: &str) -> bool {
+        if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+            return false;
+        }
+        let question = format!("{address} shows the unknown host key {fingerprint}. Is it the right one?");
+        let answer = self.teller.suspend(|| {
+            dialoguer::Confirm::new().with_prompt(question).default(false).interact()
+        });
+        answer.unwrap_or(false)
+    }
+}

@@ -1,0 +1,53 @@
+//! `oceanid facts`: what the hosts are.
+
+use std::fmt::Write as _;
+
+use super::context::Context;
+use super::print;
+use crate::cli::{Steps, Target};
+use crate::facts::Facts;
+use crate::report::Exit;
+
+/// Asks every selected host, and prints what it said.
+pub async fn run(context: &Context, nodes: Vec<String>) -> anyhow::Result<Exit> {
+    let steps = Steps { only: Vec::new(), skip: Vec::new() };
+    let selection = context.selection(Target { nodes, steps })?;
+    let dialer = context.dialer()?;
+    let fleet = context.fleet(&dialer, &selection, 10, "facts");
+    let members = match fleet.muster().await {
+        Ok(members) => members,
+        Err(failures) => return Ok(context.give_up(&fleet, &failures)),
+    };
+    let shown = members.iter().filter(|member| fleet.is_selected(&member.host.name));
+    for member in shown {
+        let name = &member.host.name;
+        if context.json {
+            let line = serde_json::json!({"schema": 1, "event": "facts", "host": name, "facts": member.facts});
+            print(&format!("{line}\n"))?;
+        } else {
+            print(&described(name, &member.facts))?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn described(name: &str, facts: &Facts) -> String {
+    let mut text = format!("{name}\n");
+    let mut row = |key: &str, value: &str| {
+        let _ = writeln!(text, "  {key:<15}{value}");
+    };
+    row("system", &format!("{} {}, kernel {}", facts.os, facts.os_version, facts.kernel));
+    row("hostname", &facts.hostname);
+    row("machine", &format!("{}, {} cpus, {} MiB memory", facts.machine, facts.cpus, facts.memory_mib));
+    row("free disk", &format!("{} MiB in /var/lib", facts.disk_free_mib));
+    row("virtualization", &facts.virtualization);
+    row("cgroups", &facts.cgroups.join(" "));
+    row("clock", &format!("{:+.1} s to this machine's", facts.ahead()));
+    for address in &facts.addresses {
+        row("address", address);
+    }
+    if let Some(lock) = &facts.lock {
+        row("locked by", &format!("{} of {} until {}", lock.purpose, lock.owner, lock.expires));
+    }
+    text
+}

@@ -1,0 +1,45 @@
+//! `oceanid plan`: what would change, on stdout; nothing is written to any host.
+
+use super::context::Context;
+use crate::cli::Target;
+use crate::fleet::HostPlan;
+use crate::report::{self, Diffs, Exit, Style};
+
+/// Looks at every selected host and prints what would change.
+pub async fn run(
+    context: &Context,
+    target: Target,
+    diff: bool,
+    detailed_exitcode: bool,
+) -> anyhow::Result<Exit> {
+    let selection = context.selection(target)?;
+    let dialer = context.dialer()?;
+    let fleet = context.fleet(&dialer, &selection, 10, "plan");
+    let members = match fleet.muster().await {
+        Ok(members) => members,
+        Err(failures) => return Ok(context.give_up(&fleet, &failures)),
+    };
+    let (releases, _) = context.releases(&members).await?;
+    let plans = match fleet.plan(&members, &releases).await {
+        Ok(plans) => plans,
+        Err(failures) => return Ok(context.give_up(&fleet, &failures)),
+    };
+    let diffs = if diff { Diffs::Shown } else { Diffs::Hidden };
+    if !context.json {
+        show(&plans, diffs)?;
+    }
+    let pending = plans.iter().any(|plan| !plan.changes.is_empty());
+    Ok(if pending && detailed_exitcode { Exit::Pending } else { Exit::Done })
+}
+
+/// Prints the plans of all hosts.
+pub fn show(plans: &[HostPlan], diffs: Diffs) -> anyhow::Result<()> {
+    let hosts: Vec<report::HostPlan<'_>> = plans
+        .iter()
+        .map(|plan| report::HostPlan { host: &plan.host, changes: &plan.changes })
+        .collect();
+    let stdout = std::io::stdout();
+    let style = Style::of(&stdout);
+    report::plan(&mut stdout.lock(), &hosts, diffs, style)?;
+    Ok(())
+}

@@ -1,0 +1,112 @@
+//! `oceanid status`: the nodes as the cluster sees them.
+
+use std::fmt::Write as _;
+
+use anyhow::bail;
+
+use super::context::Context;
+use super::print;
+use crate::cli::{Steps, Target};
+use crate::cluster::Role;
+use crate::kube::{self, Identity, Node};
+use crate::remote::Remote as _;
+use crate::report::Exit;
+use crate::script::Script;
+
+/// Asks the first server for every node; a node of cluster.toml that is missing or not well is an exit with 1.
+pub async fn run(context: &Context) -> anyhow::Result<Exit> {
+    let server = context.cluster.first_server();
+    let steps = Steps { only: Vec::new(), skip: Vec::new() };
+    let selection = context.selection(Target { nodes: vec![server.name.clone()], steps })?;
+    let dialer = context.dialer()?;
+    let fleet = context.fleet(&dialer, &selection, 1, "status");
+    let members = match fleet.muster().await {
+        Ok(members) => members,
+        Err(failures) => return Ok(context.give_up(&fleet, &failures)),
+    };
+    let Some(member) = members.first() else { bail!("there is no server") };
+    let ask = Script::new(kube::get(Identity::Admin, &server.name));
+    let output = member.remote.run(&ask, &|_: &str| ()).await?;
+    if output.status != 0 {
+        bail!("the API on `{}` does not answer: {}", server.name, output.stderr.trim());
+    }
+    let nodes = kube::nodes(&output.stdout)?;
+    let rows: Vec<Row> = context.cluster.hosts.iter().map(|host| {
+        Row::new(&host.name, host.role, &context.cluster.k3s.version, &nodes)
+    }).collect();
+    let foreign = nodes.iter().filter(|node| context.cluster.host(&node.metadata.name).is_none());
+    let foreign: Vec<&str> = foreign.map(|node| node.metadata.name.as_str()).collect();
+    if context.json {
+        let nodes: Vec<_> = rows.iter().map(Row::json).collect();
+        print(&format!("{}\n", serde_json::json!({"schema": 1, "event": "status", "nodes": nodes, "foreign": foreign})))?;
+    } else {
+        print(&table(&rows, &foreign))?;
+    }
+    let well = rows.iter().all(|row| row.trouble.is_none());
+    Ok(if well { Exit::Done } else { Exit::Failed })
+}
+
+struct Row {
+    name: String,
+    role: &'static str,
+    version: String,
+    address: String,
+    trouble: Option<String>,
+}
+
+impl Row {
+    fn new(name: &str, role: Role, version: &str, nodes: &[Node]) -> Self {
+        let role = match role {
+            Role::Server => "server",
+            Role::Agent => "agent",
+        };
+        let Some(node) = nodes.iter().find(|node| node.metadata.name == name) else {
+            return Self {
+                name: name.to_owned(),
+                role,
+                version: String::from("-"),
+                address: String::from("-"),
+                trouble: Some(String::from("not in the cluster")),
+            };
+        };
+        let pressure = ["MemoryPressure", "DiskPressure", "PIDPressure"];
+        let pressed = pressure.into_iter().find(|kind| node.condition(kind) == "True");
+        let addresses = &node.status.addresses;
+        let external = addresses.iter().find(|address| address.kind == "ExternalIP");
+        let internal = addresses.iter().find(|address| address.kind == "InternalIP");
+        Self {
+            name: name.to_owned(),
+            role,
+            version: node.status.node_info.kubelet_version.clone(),
+            address: external.or(internal).map_or_else(|| String::from("-"), |found| found.address.clone()),
+            trouble: node
+                .unready(version)
+                .or_else(|| pressed.map(str::to_owned))
+                .or_else(|| node.spec.unschedulable.then(|| String::from("closed to new pods"))),
+        }
+    }
+
+    fn json(&self) -> serde_json::Value {
+        serde_json::json!({
+            "name": self.name, "role": self.role, "version": self.version, "address": self.address,
+            "well": self.trouble.is_none(), "trouble": self.trouble,
+        })
+    }
+}
+
+fn table(rows: &[Row], foreign: &[&str]) -> String {
+    let width = rows.iter().map(|row| row.name.len()).max().unwrap_or(0).max(4);
+    let mut text = format!("{:<width$}  {:<6}  {:<14}  {:<15}  STATE\n", "NODE", "ROLE", "VERSION", "ADDRESS");
+    for row in rows {
+        let state = row.trouble.as_deref().unwrap_or("Ready");
+        let _ = writeln!(
+            text,
+            "{:<width$}  {:<6}  {:<14}  {:<15}  {state}",
+            row.name, row.role, row.version, row.address
+        );
+    }
+    if !foreign.is_empty() {
+        let _ = writeln!(text, "not in cluster.toml: {}", foreign.join(", "));
+    }
+    text
+}

@@ -1,0 +1,66 @@
+//! `oceanid verify`: an empty plan, and the API as it is seen from here.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+use super::context::Context;
+use super::plan::show;
+use super::{print, say};
+use crate::cli::Target;
+use crate::fleet::first_server;
+use crate::report::{Diffs, Exit};
+use crate::secret;
+
+/// Proves that nothing is left to change, then asks the API from here.
+pub async fn run(context: &Context, target: Target) -> anyhow::Result<Exit> {
+    let selection = context.selection(target)?;
+    let dialer = context.dialer()?;
+    let fleet = context.fleet(&dialer, &selection, 10, "verify");
+    let members = match fleet.muster().await {
+        Ok(members) => members,
+        Err(failures) => return Ok(context.give_up(&fleet, &failures)),
+    };
+    let (releases, _) = context.releases(&members).await?;
+    let plans = match fleet.plan(&members, &releases).await {
+        Ok(plans) => plans,
+        Err(failures) => return Ok(context.give_up(&fleet, &failures)),
+    };
+    if plans.iter().any(|plan| !plan.changes.is_empty()) {
+        if !context.json {
+            show(&plans, Diffs::Hidden)?;
+        }
+        return Ok(Exit::Pending);
+    }
+    let token = first_server(&context.cluster, &members).and_then(|facts| facts.join_token.as_ref());
+    let hash = token.and_then(secret::ca_hash).context("the server has no join token with a CA hash")?;
+    let endpoint = &context.cluster.k3s.endpoint;
+    match ca_seen_from_here(endpoint).await {
+        Ok(seen) if seen == hash => {
+            if !context.json {
+                let hosts = members.len();
+                print(&format!("{hosts} hosts are as cluster.toml says; the API answers from here with the cluster's CA\n"))?;
+            }
+            Ok(Exit::Done)
+        }
+        Ok(seen) => anyhow::bail!("https://{endpoint}:6443 shows a CA with sha256 {seen}, not the cluster's {hash}"),
+        Err(error) => {
+            let hosts = members.len();
+            say(&format!("{hosts} hosts are as cluster.toml says; not verified: the API from here ({error:#})"));
+            Ok(Exit::Done)
+        }
+    }
+}
+
+/// SHA-256 of the CA that the API shows to anybody; the join token tells whether it is the right one.
+async fn ca_seen_from_here(endpoint: &str) -> anyhow::Result<String> {
+    // A second installation changes nothing: it is the same provider.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let client = reqwest::Client::builder()
+        .tls_danger_accept_invalid_certs(true)
+        .no_proxy()
+        .timeout(Duration::from_secs(10))
+        .build()?;
+    let answer = client.get(format!("https://{endpoint}:6443/cacerts")).send().await?;
+    Ok(secret::sha256(&answer.error_for_status()?.bytes().await?))
+}

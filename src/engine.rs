@@ -1,0 +1,173 @@
+//! The one path: look, compare, change, look again.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use anyhow::Context;
+
+use crate::action::{Action, Change};
+use crate::probe::Probe;
+use crate::receipt::Intent;
+use crate::remote::{Output, Progress, Remote};
+use crate::report::{Event, Observer};
+use crate::step::Step;
+
+/// A change that a look showed to be needed.
+#[derive(Debug)]
+pub struct Planned {
+    /// The step that needs it.
+    pub step: &'static str,
+    /// The thing that is changed.
+    pub subject: String,
+    /// The change itself.
+    pub change: Change,
+}
+
+/// A change that did not end well.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot change `{subject}` on `{host}`")]
+pub struct ChangeFailed {
+    /// The host's name.
+    pub host: String,
+    /// The step's name.
+    pub step: &'static str,
+    /// The thing that was to be changed.
+    pub subject: String,
+    /// What the script left behind.
+    pub output: Output,
+}
+
+/// A change that ended well and yet is not true.
+#[derive(Debug, thiserror::Error)]
+#[error("`{subject}` on `{host}` did not hold: after the change it still wants `{summary}`")]
+pub struct NotHeld {
+    /// The host's name.
+    pub host: String,
+    /// The step's name.
+    pub step: &'static str,
+    /// The thing that was changed.
+    pub subject: String,
+    /// What would be changed once more.
+    pub summary: String,
+}
+
+/// Asked for by the operator: no further change is begun.
+#[derive(Debug, thiserror::Error)]
+#[error("interrupted")]
+pub struct Interrupted;
+
+/// Compares every step with the host: one execution, however many steps there are.
+///
+/// # Errors
+/// When the host cannot be looked at, or is in a state that must not be changed.
+pub async fn plan<R: Remote>(remote: &R, steps: &[&Step]) -> anyhow::Result<Vec<Planned>> {
+    let actions: Vec<(&'static str, &dyn Action)> = steps
+        .iter()
+        .flat_map(|step| step.actions().iter().map(|action| (step.name, action.as_ref())))
+        .collect();
+    if actions.is_empty() {
+        return Ok(Vec::new());
+    }
+    let asked: Vec<_> = actions.iter().map(|(_, action)| action.probe()).collect();
+    let probe = Probe::new(asked.iter().flatten().cloned().collect());
+    let output = remote.run(&probe.script(), &|_: &str| ()).await?;
+    let mut answers = probe.answers(&output).context("cannot read the host's state")?.into_iter();
+    let mut planned = Vec::new();
+    for ((step, action), questions) in actions.iter().zip(&asked) {
+        let seen: Vec<_> = answers.by_ref().take(questions.len()).collect();
+        let change = action.diff(&seen).with_context(|| {
+            format!("step `{step}`: `{}` cannot be brought there", action.subject())
+        })?;
+        if let Some(change) = change {
+            planned.push(Planned { step, subject: action.subject(), change });
+        }
+    }
+    Ok(planned)
+}
+
+/// One host in a run that changes things.
+#[derive(Debug)]
+pub struct Run<'a, R, O> {
+    /// The host's name.
+    pub host: &'a str,
+    /// The connected host.
+    pub remote: &'a R,
+    /// Hears what happens.
+    pub observer: &'a O,
+    /// The run's name, the same on every host.
+    pub name: &'a str,
+    /// Set when the operator wants to stop.
+    pub stop: &'a AtomicBool,
+    /// How many changes this run has begun on this host.
+    pub changes: u32,
+}
+
+impl<R: Remote, O: Observer> Run<'_, R, O> {
+    /// Brings `steps` about, one after the other, and proves each.
+    ///
+    /// A step that `forecast` does not mention is not looked at again unless something before it changed.
+    ///
+    /// # Errors
+    /// At the first change that fails or does not hold, or when the operator stops the run.
+    pub async fn apply(
+        &mut self,
+        steps: &[&Step],
+        forecast: Option<&[Planned]>,
+    ) -> anyhow::Result<()> {
+        let before = self.changes;
+        for step in steps {
+            let idle = forecast
+                .is_some_and(|forecast| forecast.iter().all(|planned| planned.step != step.name));
+            if idle && self.changes == before {
+                continue;
+            }
+            self.step(step).await?;
+        }
+        Ok(())
+    }
+
+    async fn step(&mut self, step: &Step) -> anyhow::Result<()> {
+        let planned = plan(self.remote, &[step]).await?;
+        if planned.is_empty() {
+            return Ok(());
+        }
+        for change in &planned {
+            if self.stop.load(Ordering::SeqCst) {
+                return Err(Interrupted.into());
+            }
+            self.change(change).await?;
+        }
+        let Some(left) = plan(self.remote, &[step]).await?.into_iter().next() else {
+            return Ok(());
+        };
+        Err(NotHeld {
+            host: self.host.to_owned(),
+            step: step.name,
+            subject: left.subject,
+            summary: left.change.summary,
+        }
+        .into())
+    }
+
+    async fn change(&mut self, planned: &Planned) -> anyhow::Result<()> {
+        let Planned { step, subject, change } = planned;
+        let (host, summary) = (self.host, change.summary.as_str());
+        self.observer.on(&Event::ChangeStarted { host, step, subject, summary });
+        let begun = Instant::now();
+        let intent = Intent::new(self.name, self.changes, step, subject, change);
+        self.changes += 1;
+        let progress = |text: &str| self.observer.on(&Event::Progress { host, text });
+        let progress: &Progress<'_> = &progress;
+        let output = self
+            .remote
+            .run(&intent.wrap(&change.apply), progress)
+            .await
+            .with_context(|| format!("cannot change `{subject}` on `{host}`"))?;
+        if output.status == 0 {
+            let took = begun.elapsed();
+            self.observer.on(&Event::ChangeDone { host, step, subject, summary, took });
+            return Ok(());
+        }
+        Err(ChangeFailed { host: host.to_owned(), step, subject: subject.clone(), output }.into())
+    }
+}

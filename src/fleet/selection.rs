@@ -1,0 +1,57 @@
+//! Which steps on which hosts, by the names that the operator typed.
+
+use anyhow::bail;
+
+use crate::cluster::Cluster;
+use crate::steps;
+
+/// Which steps on which hosts.
+#[derive(Debug, Clone, Default)]
+pub struct Selection {
+    /// Names of nodes; all when empty.
+    pub nodes: Vec<String>,
+    /// Names of steps; all when empty.
+    pub only: Vec<String>,
+    /// Names of steps to leave out.
+    pub skip: Vec<String>,
+}
+
+impl Selection {
+    /// Checks every name against cluster.toml and the table of steps.
+    ///
+    /// # Errors
+    /// At a name that is neither, with the nearest one that is.
+    pub fn check(&self, cluster: &Cluster) -> anyhow::Result<()> {
+        let nodes: Vec<&str> = cluster.hosts.iter().map(|host| host.name.as_str()).collect();
+        let known: Vec<&str> = steps::ALL.iter().map(|entry| entry.name).collect();
+        for name in &self.nodes {
+            named("node", name, &nodes)?;
+        }
+        for name in self.only.iter().chain(&self.skip) {
+            named("step", name, &known)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn has_step(&self, name: &str) -> bool {
+        let has = |list: &[String]| list.iter().any(|step| step == name);
+        (self.only.is_empty() || has(&self.only)) && !has(&self.skip)
+    }
+
+    pub(super) fn has_node(&self, name: &str) -> bool {
+        self.nodes.is_empty() || self.nodes.iter().any(|node| node == name)
+    }
+}
+
+fn named(kind: &str, name: &str, known: &[&str]) -> anyhow::Result<()> {
+    if known.contains(&name) {
+        return Ok(());
+    }
+    let near = known.iter().copied().max_by(|one, other| {
+        strsim::jaro_winkler(name, one).total_cmp(&strsim::jaro_winkler(name, other))
+    });
+    match near.filter(|near| strsim::jaro_winkler(name, near) > 0.75) {
+        Some(near) => bail!("there is no {kind} `{name}`; did you mean `{near}`?"),
+        None => bail!("there is no {kind} `{name}`; there are {}", known.join(", ")),
+    }
+}

@@ -1,0 +1,220 @@
+//! Bringing it about: servers one by one, agents side by side, then the cluster's own things.
+
+use futures::StreamExt as _;
+
+use super::{Dial, Failure, Fleet, HostPlan, Member, first_server, gather, run_name};
+use crate::cluster::Role;
+use crate::engine::{self, Interrupted, Planned, Run};
+use crate::facts::Facts;
+use crate::lock::{self, Lock};
+use crate::releases::Releases;
+use crate::report::{Event, Observer, Totals};
+use crate::step::Step;
+use crate::steps::Wave;
+
+impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
+    /// Brings everything about: servers one by one, agents side by side, then the cluster's own things.
+    pub async fn apply(
+        &self,
+        mut members: Vec<Member<'a, D::Remote>>,
+        plans: &[HostPlan],
+        releases: &Releases,
+    ) -> (Totals, Vec<Failure>) {
+        let lock = Lock::new(&run_name(), self.purpose);
+        let mut course = Course {
+            lock,
+            plans,
+            releases,
+            counts: vec![0; members.len()],
+            failures: Vec::new(),
+            skipped: Vec::new(),
+        };
+        self.servers(&mut members, &mut course).await;
+        // Without a server there is nothing to join; without one agent the others still get their labels.
+        if course.failures.is_empty() {
+            self.agents(&members, &mut course).await;
+            self.cluster_wave(&members, &mut course).await;
+        } else {
+            self.skip_agents(&members, &mut course);
+        }
+        self.conclude(&members, course)
+    }
+
+    async fn servers(&self, members: &mut [Member<'a, D::Remote>], course: &mut Course<'_>) {
+        for index in 0..members.len() {
+            let first = first_server(self.cluster, members).cloned();
+            let Some(member) = members.get_mut(index) else { break };
+            if member.host.role != Role::Server || !course.failures.is_empty() {
+                continue;
+            }
+            let done = self.host(member, first.as_ref(), course, Wave::Host).await;
+            course.note(index, &member.host.name, done);
+            if course.counts.get(index).is_some_and(|count| *count > 0) {
+                match gather(&member.remote, member.host.role).await {
+                    Ok(facts) => member.facts = facts,
+                    Err(error) => course.fail(&member.host.name, error),
+                }
+            }
+        }
+    }
+
+    async fn agents(&self, members: &[Member<'a, D::Remote>], course: &mut Course<'_>) {
+        let first = first_server(self.cluster, members);
+        let agents =
+            members.iter().enumerate().filter(|(_, member)| member.host.role == Role::Agent);
+        let shared = &*course;
+        let results: Vec<_> = futures::stream::iter(agents)
+            .map(|(index, member)| async move {
+                (index, &member.host.name, self.host(member, first, shared, Wave::Host).await)
+            })
+            .buffer_unordered(self.parallel.max(1))
+            .collect()
+            .await;
+        for (index, name, done) in results {
+            course.note(index, name, done);
+        }
+    }
+
+    async fn cluster_wave(&self, members: &[Member<'a, D::Remote>], course: &mut Course<'_>) {
+        let first = first_server(self.cluster, members);
+        let name = &self.cluster.first_server().name;
+        for (index, member) in
+            members.iter().enumerate().filter(|(_, member)| member.host.name == *name)
+        {
+            let done = self.host(member, first, course, Wave::Cluster).await;
+            course.note(index, name, done);
+        }
+    }
+
+    fn skip_agents(&self, members: &[Member<'a, D::Remote>], course: &mut Course<'_>) {
+        let failed: Vec<&str> =
+            course.failures.iter().map(|failure| failure.host.as_str()).collect();
+        let reason = format!("{} must be up first", failed.join(", "));
+        for member in members.iter().filter(|member| member.host.role == Role::Agent) {
+            course.skipped.push(member.host.name.clone());
+            self.observer.on(&Event::HostSkipped { host: &member.host.name, reason: &reason });
+        }
+    }
+
+    /// Brings one host's steps of a wave about.
+    async fn host(
+        &self,
+        member: &Member<'a, D::Remote>,
+        first: Option<&Facts>,
+        course: &Course<'_>,
+        wave: Wave,
+    ) -> Done {
+        let list = match self.steps(member, first, course.releases, wave, &course.failures) {
+            Ok(list) => list,
+            Err(error) => return Done { changes: 0, result: Err(error) },
+        };
+        let list: Vec<&Step> = list.iter().collect();
+        let forecast = course.forecast(&member.host.name);
+        let known = |planned: &&Planned| list.iter().any(|step| step.name == planned.step);
+        if course.untouched() && !forecast.iter().any(|planned| known(&planned)) {
+            return Done { changes: 0, result: Ok(()) };
+        }
+        match engine::plan(&member.remote, &list).await {
+            Ok(planned) if planned.is_empty() => Done { changes: 0, result: Ok(()) },
+            Ok(planned) => self.locked(member, &list, &planned, &course.lock).await,
+            Err(error) => Done { changes: 0, result: Err(error) },
+        }
+    }
+
+    async fn locked(
+        &self,
+        member: &Member<'a, D::Remote>,
+        list: &[&Step],
+        planned: &[Planned],
+        lock: &Lock,
+    ) -> Done {
+        let host = member.host.name.as_str();
+        let progress = |text: &str| self.observer.on(&Event::Progress { host, text });
+        if let Err(error) = lock::take(&member.remote, host, lock, &progress).await {
+            return Done { changes: 0, result: Err(error) };
+        }
+        let mut run = Run {
+            host,
+            remote: &member.remote,
+            observer: self.observer,
+            name: &lock.run,
+            stop: self.stop,
+            changes: 0,
+        };
+        let result = run.apply(list, Some(planned)).await;
+        let outcome = match &result {
+            Ok(()) => "done",
+            Err(error) if error.is::<Interrupted>() => "interrupted",
+            Err(_) => "failed",
+        };
+        let released = lock::release(&member.remote, lock, outcome).await;
+        Done { changes: run.changes, result: result.and(released) }
+    }
+
+    fn conclude(
+        &self,
+        members: &[Member<'a, D::Remote>],
+        course: Course<'_>,
+    ) -> (Totals, Vec<Failure>) {
+        let mut totals = Totals { took: self.begun.elapsed(), ..Totals::default() };
+        for (member, count) in members.iter().zip(&course.counts) {
+            let host = member.host.name.as_str();
+            let changes = usize::try_from(*count).unwrap_or(usize::MAX);
+            totals.changes += changes;
+            if course.skipped.iter().any(|name| name == host) {
+                totals.skipped += 1;
+            } else if let Some(failure) = course.failures.iter().find(|lost| lost.host == host) {
+                totals.failed += 1;
+                self.observer.on(&Event::HostFailed { host, error: &failure.error });
+            } else if changes == 0 {
+                totals.unchanged += 1;
+                self.observer.on(&Event::HostDone { host, changes });
+            } else {
+                totals.changed += 1;
+                self.observer.on(&Event::HostDone { host, changes });
+            }
+        }
+        self.observer.on(&Event::Finished { totals: &totals });
+        (totals, course.failures)
+    }
+}
+
+/// How far a run has come.
+struct Course<'a> {
+    lock: Lock,
+    plans: &'a [HostPlan],
+    releases: &'a Releases,
+    counts: Vec<u32>,
+    failures: Vec<Failure>,
+    skipped: Vec<String>,
+}
+
+/// What one host came to in one wave.
+struct Done {
+    changes: u32,
+    result: anyhow::Result<()>,
+}
+
+impl Course<'_> {
+    fn untouched(&self) -> bool {
+        self.counts.iter().all(|count| *count == 0)
+    }
+
+    fn forecast(&self, host: &str) -> &[Planned] {
+        let plan = self.plans.iter().find(|plan| plan.host == host);
+        plan.map_or(&[], |plan| plan.changes.as_slice())
+    }
+
+    fn note(&mut self, index: usize, host: &str, done: Done) {
+        if let Some(count) = self.counts.get_mut(index) {
+            *count += done.changes;
+        }
+        if let Err(error) = done.result {
+            self.fail(host, error);
+        }
+    }
+
+    fn fail(&mut self, host: &str, error: anyhow::Error) {
+        self.failures.push(Failure { host: host.to_owned(), error });
+    }
+}

@@ -1,0 +1,85 @@
+//! The table of contents: every step, in the order in which it happens on a host.
+
+use crate::cluster::{Cluster, Host, Role};
+use crate::facts::Facts;
+use crate::releases::Releases;
+use crate::step::Step;
+
+mod k3s_agent;
+mod k3s_config;
+mod k3s_server;
+mod nodes;
+mod prepare;
+
+/// Everything that a step may know of.
+#[derive(Debug, Clone, Copy)]
+pub struct Inputs<'a> {
+    /// cluster.toml as meant.
+    pub cluster: &'a Cluster,
+    /// The host that the step is for.
+    pub host: &'a Host,
+    /// What that host is.
+    pub facts: &'a Facts,
+    /// The nodes whose labels and taints this run sees to.
+    pub nodes: &'a [&'a Host],
+    /// What the first server is; absent while it is not known.
+    pub first_server: Option<&'a Facts>,
+    /// Versions and hashes.
+    pub releases: &'a Releases,
+}
+
+/// When a step happens in a run over several hosts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Wave {
+    /// Servers, one by one; agents side by side after them.
+    Host,
+    /// On the first server, once all hosts are done.
+    Cluster,
+}
+
+/// A row of the table of contents.
+#[derive(Debug, Clone, Copy)]
+pub struct Entry {
+    /// The name that `--only` and `--skip` take.
+    pub name: &'static str,
+    /// What it makes true, in a few words.
+    pub about: &'static str,
+    /// When it happens.
+    pub wave: Wave,
+    /// Whether it concerns this host.
+    pub concerns: fn(&Cluster, &Host) -> bool,
+    /// Lists what must be true.
+    pub build: fn(&Inputs<'_>) -> anyhow::Result<Step>,
+}
+
+/// Every step, in the order in which it happens.
+pub const ALL: &[Entry] = &[
+    Entry {
+        name: "prepare",
+        about: "packages, kernel modules, kernel parameters and time for Kubernetes",
+        wave: Wave::Host,
+        concerns: |_, _| true,
+        build: prepare::prepare,
+    },
+    Entry {
+        name: "k3s-server",
+        about: "the k3s server: verified program, configuration, unit, Ready",
+        wave: Wave::Host,
+        concerns: |_, host| host.role == Role::Server,
+        build: k3s_server::k3s_server,
+    },
+    Entry {
+        name: "k3s-agent",
+        about: "the k3s agent: token checked against the server, unit, Ready",
+        wave: Wave::Host,
+        concerns: |_, host| host.role == Role::Agent,
+        build: k3s_agent::k3s_agent,
+    },
+    Entry {
+        name: "nodes",
+        about: "labels and taints of every node, through the API",
+        wave: Wave::Cluster,
+        concerns: |cluster, host| host.name == cluster.first_server().name,
+        build: nodes::nodes,
+    },
+];

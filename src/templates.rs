@@ -1,0 +1,32 @@
+//! The files that land on hosts, from `templates/`.
+
+use askama::Template;
+
+/// `/etc/systemd/system/k3s.service` and `k3s-agent.service`.
+#[derive(Debug, Template)]
+#[template(path = "k3s.service", escape = "none")]
+pub struct K3sUnit {
+    /// What k3s is told to be: `server` or `agent`.
+    pub role: &'static str,
+}
+
+/// `/etc/modules-load.d/oceanid.conf`.
+#[derive(Debug, Template)]
+#[template(path = "modules-load.conf", escape = "none")]
+pub struct ModulesLoad;
+
+/// `/etc/sysctl.d/60-oceanid.conf`.
+#[derive(Debug, Template)]
+#[template(path = "sysctl.conf", escape = "none")]
+pub struct SysctlConf {
+    /// Keys and values.
+    pub values: &'static [(&'static str, &'static str)],
+}
+
+/// Renders a template, its last newline put back.
+///
+/// # Errors
+/// When a template's own expression fails.
+pub fn render(template: &impl Template) -> anyhow::Result<String> {
+    Ok(format!("{}\n", template.render()?))
+}

@@ -1,0 +1,164 @@
+//! What the control plane does by itself: addresses for pods, roles, taints, lost nodes.
+
+use super::cluster::Cluster;
+use super::store::{NODES, Store};
+use crate::clock;
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+const NOT_READY: &str = "node.kubernetes.io/not-ready";
+const UNREACHABLE: &str = "node.kubernetes.io/unreachable";
+const UNINITIALIZED: &str = "node.cloudprovider.kubernetes.io/uninitialized";
+
+/// Completes a node that registers: its pod network, and the taint until it is ready.
+pub fn admit_node(cluster: &Cluster, store: &Store, node: &mut Value) {
+    let used: Vec<&str> =
+        store.list(&NODES, "").iter().filter_map(|node| node["spec"]["podCIDR"].as_str()).collect();
+    let base = cluster.options.list("cluster-cidr").first().cloned();
+    let base = base.unwrap_or_else(|| "10.42.0.0/16".to_owned());
+    let prefix: Vec<&str> = base.split('.').take(2).collect();
+    let free = (0..=255).map(|third| format!("{}.{third}.0/24", prefix.join(".")));
+    if let Some(cidr) = free.into_iter().find(|cidr| !used.contains(&cidr.as_str())) {
+        node["spec"]["podCIDR"] = json!(cidr);
+        node["spec"]["podCIDRs"] = json!([cidr]);
+    }
+    add_taint(node, NOT_READY, "NoSchedule");
+    add_taint(node, UNINITIALIZED, "NoSchedule");
+}
+
+/// Looks after the nodes for ever.
+pub async fn run(cluster: Arc<Cluster>) {
+    let mut ready_since: HashMap<String, Instant> = HashMap::new();
+    let mut last_seen: HashMap<String, (String, Instant)> = HashMap::new();
+    let grace = grace(&cluster);
+    loop {
+        {
+            let mut store = cluster.store();
+            let nodes: Vec<Value> = store.list(&NODES, "").into_iter().cloned().collect();
+            for node in nodes {
+                let name = node["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+                let beat = heartbeat(&node);
+                let seen = last_seen.entry(name.clone()).or_insert((beat.clone(), Instant::now()));
+                if seen.0 != beat {
+                    *seen = (beat, Instant::now());
+                }
+                let mut after = node.clone();
+                if seen.1.elapsed() > grace {
+                    lose(&mut after);
+                }
+                settle_roles(&cluster, &mut after);
+                settle_taints(&cluster, &mut after, &mut ready_since);
+                if after != node {
+                    // Someone else's write in between wins; the next round looks again.
+                    let _ = store.replace(&NODES, after);
+                }
+            }
+            store.save();
+        }
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+}
+
+fn grace(cluster: &Cluster) -> Duration {
+    let named = cluster
+        .options
+        .component_argument("kube-controller-manager-arg", "node-monitor-grace-period");
+    let named = named.and_then(|text| clock::go_duration(&text));
+    let named = named.and_then(|span| Duration::try_from(span).ok());
+    // Kubernetes raised its default with 1.32.
+    let default = if cluster.version.minor() < 32 { 40 } else { 50 };
+    cluster.settings.grace.or(named).unwrap_or(Duration::from_secs(default))
+}
+
+/// Returns the status of the condition `Ready`.
+fn ready(node: &Value) -> &str {
+    let conditions = node["status"]["conditions"].as_array();
+    let found = conditions.into_iter().flatten().find(|one| one["type"] == "Ready");
+    found.and_then(|one| one["status"].as_str()).unwrap_or("Unknown")
+}
+
+fn heartbeat(node: &Value) -> String {
+    let conditions = node["status"]["conditions"].as_array();
+    conditions.into_iter().flatten().map(|one| one["lastHeartbeatTime"].to_string()).collect()
+}
+
+fn lose(node: &mut Value) {
+    if ready(node) == "Unknown" {
+        return;
+    }
+    let name = node["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+    crate::log::info(format!("Node {name} has not posted its status: NodeStatusUnknown"));
+    let now = clock::now();
+    for one in node["status"]["conditions"].as_array_mut().into_iter().flatten() {
+        one["status"] = json!("Unknown");
+        one["reason"] = json!("NodeStatusUnknown");
+        one["message"] = json!("Kubelet stopped posting node status.");
+        one["lastTransitionTime"] = json!(now);
+    }
+}
+
+fn settle_roles(cluster: &Cluster, node: &mut Value) {
+    if node["metadata"]["name"] != cluster.node.as_str() {
+        return;
+    }
+    let mut roles = vec!["control-plane"];
+    if super::server::has_etcd(cluster) {
+        roles.push("etcd");
+    }
+    if cluster.version.minor() < 34 {
+        roles.push("master");
+    }
+    for role in roles {
+        node["metadata"]["labels"][format!("node-role.kubernetes.io/{role}")] = json!("true");
+    }
+}
+
+fn settle_taints(cluster: &Cluster, node: &mut Value, since: &mut HashMap<String, Instant>) {
+    let name = node["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+    let status = ready(node).to_owned();
+    if status == "True" {
+        remove_taint(node, NOT_READY, "NoSchedule");
+        remove_taint(node, UNREACHABLE, "NoSchedule");
+        remove_taint(node, UNINITIALIZED, "NoSchedule");
+        if since.entry(name).or_insert_with(Instant::now).elapsed() >= cluster.settings.taint {
+            remove_taint(node, NOT_READY, "NoExecute");
+            remove_taint(node, UNREACHABLE, "NoExecute");
+        }
+        return;
+    }
+    since.remove(&name);
+    let (wrong, other) =
+        if status == "Unknown" { (UNREACHABLE, NOT_READY) } else { (NOT_READY, UNREACHABLE) };
+    for effect in ["NoSchedule", "NoExecute"] {
+        add_taint(node, wrong, effect);
+        remove_taint(node, other, effect);
+    }
+}
+
+fn add_taint(node: &mut Value, key: &str, effect: &str) {
+    if !node["spec"]["taints"].is_array() {
+        node["spec"]["taints"] = json!([]);
+    }
+    let Some(taints) = node["spec"]["taints"].as_array_mut() else { return };
+    if taints.iter().any(|one| one["key"] == key && one["effect"] == effect) {
+        return;
+    }
+    let mut taint = json!({ "key": key, "effect": effect });
+    if key == UNINITIALIZED {
+        taint["value"] = json!("true");
+    } else if effect == "NoExecute" {
+        taint["timeAdded"] = json!(clock::now());
+    }
+    taints.push(taint);
+}
+
+fn remove_taint(node: &mut Value, key: &str, effect: &str) {
+    let Some(spec) = node["spec"].as_object_mut() else { return };
+    let Some(taints) = spec.get_mut("taints").and_then(Value::as_array_mut) else { return };
+    taints.retain(|one| one["key"] != key || one["effect"] != effect);
+    if taints.is_empty() {
+        spec.shift_remove("taints");
+    }
+}

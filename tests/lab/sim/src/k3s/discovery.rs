@@ -1,0 +1,112 @@
+//! What the API says of itself: health, version, groups and resources.
+
+use super::cluster::Cluster;
+use super::http::Request;
+use super::reply::Reply;
+use super::store::{NODES, RESOURCES, Resource};
+use super::token;
+use hyper::StatusCode;
+use serde_json::{Value, json};
+
+const CHECKS: &[&str] = &[
+    "ping",
+    "log",
+    "etcd",
+    "etcd-readiness",
+    "informer-sync",
+    "poststarthook/start-apiserver-admission-initializer",
+    "poststarthook/generic-apiserver-start-informers",
+    "poststarthook/priority-and-fairness-config-consumer",
+    "poststarthook/start-apiextensions-informers",
+    "poststarthook/start-apiextensions-controllers",
+    "poststarthook/crd-informer-synced",
+    "poststarthook/rbac/bootstrap-roles",
+    "poststarthook/bootstrap-controller",
+    "poststarthook/apiservice-registration-controller",
+    "autoregister-completion",
+    "shutdown",
+];
+
+/// Answers the paths that are no objects; none for the others.
+pub fn route(cluster: &Cluster, request: &Request) -> Option<Reply> {
+    let path = request.path.trim_end_matches('/');
+    Some(match path {
+        "/readyz" | "/livez" | "/healthz" => health(path, request),
+        "/version" => Reply::json(&version(cluster)),
+        "/api" => Reply::json(&json!({
+            "kind": "APIVersions", "versions": ["v1"],
+            "serverAddressByClientCIDRs": [{ "clientCIDR": "0.0.0.0/0",
+                "serverAddress": format!("{}:6443", cluster.advertise) }],
+        })),
+        "/apis" => Reply::json(&groups()),
+        "/api/v1" => Reply::json(&resources("")),
+        _ => {
+            let group = path.strip_prefix("/apis/")?.strip_suffix("/v1")?;
+            RESOURCES.iter().find(|one| one.group == group)?;
+            Reply::json(&resources(group))
+        }
+    })
+}
+
+fn health(path: &str, request: &Request) -> Reply {
+    if !request.query.iter().any(|(key, _)| key == "verbose") {
+        return Reply::text(StatusCode::OK, "ok");
+    }
+    let mut text: String = CHECKS.iter().map(|name| format!("[+]{name} ok\n")).collect();
+    text.push_str(&format!("{} check passed\n", path.trim_start_matches('/')));
+    Reply::text(StatusCode::OK, text)
+}
+
+fn version(cluster: &Cluster) -> Value {
+    let text = cluster.version.as_str();
+    json!({
+        "major": "1", "minor": cluster.version.minor().to_string(), "gitVersion": text,
+        "gitCommit": token::sha256(text.as_bytes()).get(..40), "gitTreeState": "clean",
+        "buildDate": "2026-09-02T18:21:11Z", "goVersion": cluster.version.go_version(),
+        "compiler": "gc", "platform": format!("linux/{}", super::node::architecture()),
+    })
+}
+
+fn groups() -> Value {
+    let mut names: Vec<&str> =
+        RESOURCES.iter().map(|one| one.group).filter(|group| !group.is_empty()).collect();
+    names.dedup();
+    let groups: Vec<Value> = names
+        .iter()
+        .map(|name| {
+            let version = json!({ "groupVersion": format!("{name}/v1"), "version": "v1" });
+            json!({ "name": name, "versions": [version], "preferredVersion": version })
+        })
+        .collect();
+    json!({ "kind": "APIGroupList", "apiVersion": "v1", "groups": groups })
+}
+
+fn resources(group: &str) -> Value {
+    let mine = RESOURCES.iter().filter(|one| one.group == group);
+    let mut list: Vec<Value> = mine.clone().map(describe).collect();
+    if group.is_empty() {
+        list.push(json!({ "name": "nodes/status", "singularName": "", "namespaced": false,
+            "kind": NODES.kind, "verbs": ["get", "patch", "update"] }));
+    }
+    let version = mine.map(Resource::api_version).next().unwrap_or_default();
+    json!({ "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": version, "resources": list })
+}
+
+fn describe(resource: &Resource) -> Value {
+    let short: &[&str] = match resource.plural {
+        "nodes" => &["no"],
+        "namespaces" => &["ns"],
+        "pods" => &["po"],
+        "services" => &["svc"],
+        "configmaps" => &["cm"],
+        "events" => &["ev"],
+        "deployments" => &["deploy"],
+        "daemonsets" => &["ds"],
+        _ => &[],
+    };
+    json!({
+        "name": resource.plural, "singularName": resource.kind.to_lowercase(),
+        "namespaced": resource.namespaced, "kind": resource.kind, "shortNames": short,
+        "verbs": ["create", "delete", "get", "list", "patch", "update", "watch"],
+    })
+}

@@ -1,0 +1,236 @@
+//! The kubelet: what it checks before it starts, how it registers, how it beats.
+
+use super::client::Client;
+use super::flags::{Options, Role};
+use super::node::{self, Condition};
+use crate::log;
+use crate::settings::Settings;
+use crate::stamp::Version;
+use hyper::StatusCode;
+use serde_json::{Value, json};
+use std::fs;
+use std::time::Instant;
+
+const MERGE: &[(&str, &str)] = &[("Content-Type", "application/strategic-merge-patch+json")];
+
+/// The kernel settings that `protect-kernel-defaults` wants.
+const KERNEL: &[(&str, &str)] = &[
+    ("vm/overcommit_memory", "1"),
+    ("vm/panic_on_oom", "0"),
+    ("kernel/panic", "10"),
+    ("kernel/panic_on_oops", "1"),
+    ("kernel/keys/root_maxkeys", "1000000"),
+    ("kernel/keys/root_maxbytes", "25000000"),
+];
+
+/// A kubelet that could start.
+pub struct Kubelet {
+    /// Of which kind its host is.
+    pub role: Role,
+    /// The options of its host.
+    pub options: Options,
+    /// The version that it reports.
+    pub version: Version,
+    /// How fast it is.
+    pub settings: Settings,
+    /// Its addresses.
+    pub addresses: Vec<String>,
+}
+
+impl Kubelet {
+    /// Does what the kubelet does before anything else.
+    ///
+    /// # Errors
+    /// It does not start, and k3s with it; the reason has been logged.
+    pub fn check(&self) -> Result<(), ()> {
+        let reserved = reserved_labels(&self.options.list("node-label"));
+        if !reserved.is_empty() {
+            let list = reserved.join(" ");
+            let text = format!(
+                "failed to validate kubelet flags: unknown 'kubernetes.io' or 'k8s.io' labels specified with --node-labels: [{list}]\\n--node-labels in the 'kubernetes.io' namespace must begin with an allowed prefix (kubelet.kubernetes.io, node.kubernetes.io)"
+            );
+            log::kubelet_error(
+                "server.go:302",
+                format!(
+                    "\"Failed to validate kubelet flags\" err=\"{}\"",
+                    text.trim_start_matches("failed to validate kubelet flags: ")
+                ),
+            );
+            log::error(format!("kubelet exited: {text}"));
+            return Err(());
+        }
+        if self.options.on("protect-kernel-defaults") {
+            return check_kernel();
+        }
+        set_kernel();
+        Ok(())
+    }
+
+    /// Registers the node and beats for ever.
+    pub async fn run(&self, api: &Client) {
+        self.register(api).await;
+        let name = node::name(&self.options);
+        let path = format!("/api/v1/nodes/{name}/status");
+        let mut condition = Condition::Starting;
+        let started = Instant::now();
+        let mut transition = node::conditions(condition);
+        loop {
+            let due = started.elapsed() >= self.settings.ready;
+            if due && condition == Condition::Starting {
+                condition = Condition::Ready;
+                transition = node::conditions(condition);
+            }
+            let mut conditions = node::conditions(condition);
+            keep_transitions(&mut conditions, &transition);
+            let patch = json!({ "status": { "conditions": conditions } }).to_string();
+            match api.send("PATCH", &path, MERGE, patch).await {
+                Ok(answer) if answer.code.is_success() => {}
+                Ok(answer) if answer.code == StatusCode::NOT_FOUND => {
+                    let text = format!(
+                        "\"Error updating node status, will retry\" err=\"error getting node \\\"{name}\\\": nodes \\\"{name}\\\" not found\""
+                    );
+                    log::kubelet_error("kubelet_node_status.go:540", text);
+                }
+                Ok(answer) => log::kubelet_error("kubelet_node_status.go:540", answer.text()),
+                Err(error) => {
+                    let text =
+                        format!("\"Error updating node status, will retry\" err=\"{error:#}\"");
+                    log::kubelet_error("kubelet_node_status.go:540", text);
+                }
+            }
+            let left = self.settings.ready.saturating_sub(started.elapsed());
+            let starting = condition == Condition::Starting && !left.is_zero();
+            tokio::time::sleep(if starting { left } else { self.settings.heartbeat }).await;
+        }
+    }
+
+    async fn register(&self, api: &Client) {
+        let object = node::object(self.role, &self.options, &self.version, &self.addresses);
+        let name = node::name(&self.options);
+        log::info(format!("Attempting to register node {name}"));
+        loop {
+            match api.send("POST", "/api/v1/nodes", &[], object.to_string()).await {
+                Ok(answer) if answer.code.is_success() => return,
+                Ok(answer) if answer.code == StatusCode::CONFLICT => {
+                    self.refresh(api, &name, &object).await;
+                    return;
+                }
+                Ok(answer) => log::kubelet_error("kubelet_node_status.go:107", answer.text()),
+                Err(error) => {
+                    let text = format!(
+                        "\"Unable to register node with API server\" err=\"{error:#}\" node=\"{name}\""
+                    );
+                    log::kubelet_error("kubelet_node_status.go:107", text);
+                }
+            }
+            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        }
+    }
+
+    // A known node keeps its labels and taints: those count at registration only.
+    async fn refresh(&self, api: &Client, name: &str, object: &Value) {
+        let path = format!("/api/v1/nodes/{name}");
+        let annotations =
+            json!({ "metadata": { "annotations": object["metadata"]["annotations"] } });
+        let _ = api.send("PATCH", &path, MERGE, annotations.to_string()).await;
+        let mut status = object["status"].clone();
+        status["addresses"] = object["status"]["addresses"].clone();
+        let patch = json!({ "status": status }).to_string();
+        let _ = api.send("PATCH", &format!("{path}/status"), MERGE, patch).await;
+    }
+}
+
+fn keep_transitions(conditions: &mut Value, transition: &Value) {
+    let new = conditions.as_array_mut().into_iter().flatten();
+    for (one, old) in new.zip(transition.as_array().into_iter().flatten()) {
+        one["lastTransitionTime"] = old["lastTransitionTime"].clone();
+    }
+}
+
+fn reserved_labels(labels: &[String]) -> Vec<String> {
+    const ALLOWED: &[&str] = &[
+        "beta.kubernetes.io/arch",
+        "beta.kubernetes.io/instance-type",
+        "beta.kubernetes.io/os",
+        "failure-domain.beta.kubernetes.io/region",
+        "failure-domain.beta.kubernetes.io/zone",
+        "kubernetes.io/arch",
+        "kubernetes.io/hostname",
+        "kubernetes.io/os",
+        "node.kubernetes.io/instance-type",
+        "topology.kubernetes.io/region",
+        "topology.kubernetes.io/zone",
+    ];
+    let within =
+        |space: &str, domain: &str| space == domain || space.ends_with(&format!(".{domain}"));
+    let mut reserved: Vec<String> = labels
+        .iter()
+        .map(|label| label.split('=').next().unwrap_or_default())
+        .filter(|key| {
+            let space = key.split_once('/').map(|(space, _)| space).unwrap_or_default();
+            let guarded = within(space, "kubernetes.io") || within(space, "k8s.io");
+            let open = ["kubelet.kubernetes.io", "node.kubernetes.io"]
+                .iter()
+                .any(|allowed| within(space, allowed));
+            guarded && !open && !ALLOWED.contains(key)
+        })
+        .map(str::to_owned)
+        .collect();
+    reserved.sort();
+    reserved
+}
+
+fn check_kernel() -> Result<(), ()> {
+    let wrong: Vec<String> = KERNEL
+        .iter()
+        .filter_map(|(key, wanted)| {
+            let actual = fs::read_to_string(format!("/proc/sys/{key}")).ok()?;
+            let actual = actual.trim();
+            (actual != *wanted).then(|| {
+                format!(
+                    "invalid kernel flag: {key}, expected value: {wanted}, actual value: {actual}"
+                )
+            })
+        })
+        .collect();
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    let list = wrong.join(", ");
+    log::kubelet_error(
+        "kubelet.go:1703",
+        format!("\"Failed to start ContainerManager\" err=\"[{list}]\""),
+    );
+    Err(())
+}
+
+// The kubelet sets what it may. Here only where the file was mounted for this host: in a
+// container the keys under kernel and vm are the machine's own.
+fn set_kernel() {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    for (key, wanted) in KERNEL {
+        let path = format!("/proc/sys/{key}");
+        if mounts.lines().any(|line| line.split(' ').nth(4) == Some(&path)) {
+            let _ = fs::write(&path, format!("{wanted}\n"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_of_kubernetes_are_refused_but_for_the_allowed_ones() {
+        let given = [
+            "node-role.kubernetes.io/worker=true",
+            "node.kubernetes.io/x=1",
+            "topology.kubernetes.io/zone=a",
+            "oceanid.dev/gpu=true",
+            "x.k8s.io/y=1",
+        ]
+        .map(str::to_owned);
+        let refused = reserved_labels(&given);
+        assert_eq!(refused, ["node-role.kubernetes.io/worker", "x.k8s.io/y"]);
+    }
+}

@@ -1,0 +1,46 @@
+//! How fast the stand-in is: from the environment, else from `/etc/sim.env`, else a default.
+//!
+//! Nothing here changes what the program does, only when.
+
+use std::time::Duration;
+use std::{env, fs};
+
+/// The delays that a test may want longer or shorter.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// From the start of `k3s server` until it listens (`SIM_START_DELAY`, seconds).
+    pub start: Duration,
+    /// From the join of a node until its Ready condition is true (`SIM_READY_DELAY`).
+    pub ready: Duration,
+    /// From Ready until the not-ready taint is gone (`SIM_TAINT_DELAY`).
+    pub taint: Duration,
+    /// From one heartbeat to the next (`SIM_HEARTBEAT`).
+    pub heartbeat: Duration,
+    /// Without a heartbeat until Ready is Unknown (`SIM_GRACE`).
+    pub grace: Option<Duration>,
+}
+
+impl Settings {
+    /// Reads the settings of this process.
+    pub fn read() -> Self {
+        let file = fs::read_to_string("/etc/sim.env").unwrap_or_default();
+        let seconds = |name: &str| {
+            let text = env::var(name).ok().or_else(|| line(&file, name))?;
+            text.trim().parse::<f64>().ok().map(Duration::from_secs_f64)
+        };
+        Self {
+            start: seconds("SIM_START_DELAY").unwrap_or(Duration::from_secs(2)),
+            ready: seconds("SIM_READY_DELAY").unwrap_or(Duration::from_secs(1)),
+            taint: seconds("SIM_TAINT_DELAY").unwrap_or(Duration::from_secs(2)),
+            heartbeat: seconds("SIM_HEARTBEAT").unwrap_or(Duration::from_secs(4)),
+            grace: seconds("SIM_GRACE"),
+        }
+    }
+}
+
+fn line(file: &str, name: &str) -> Option<String> {
+    file.lines()
+        .filter_map(|line| line.split_once('='))
+        .find(|(key, _)| key.trim() == name)
+        .map(|(_, value)| value.to_owned())
+}

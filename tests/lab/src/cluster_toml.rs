@@ -1,0 +1,104 @@
+//! The project's own `cluster.toml` with the lab's hosts in it.
+
+use anyhow::{Context, Result};
+use toml_edit::{Array, ArrayOfTables, DocumentMut, InlineTable, Item, Table, value};
+
+use crate::host::Host;
+use crate::releases::Artifact;
+use crate::topology::{Place, Privilege};
+
+const EXAMPLE: &str = include_str!("../../../cluster.toml");
+
+/// `cluster.toml` for a lab, to be changed further before it is written.
+#[derive(Debug, Clone)]
+pub struct ClusterToml {
+    /// The document.
+    pub document: DocumentMut,
+}
+
+impl ClusterToml {
+    /// The example with only `hosts` in it; the first is a server if none of the example's is.
+    pub(crate) fn new(hosts: &[Host]) -> Result<Self> {
+        let mut document: DocumentMut = EXAMPLE.parse()?;
+        let gate = hosts.iter().find(|host| host.spec.place == Place::Gate);
+        let examples = document.get("node").and_then(Item::as_array_of_tables).cloned();
+        let examples = examples.context("no nodes in the example")?;
+        let mut nodes = ArrayOfTables::new();
+        for host in hosts.iter().filter(|host| host.spec.place != Place::Gate) {
+            let example = examples
+                .iter()
+                .find(|node| node.get("name").and_then(Item::as_str) == Some(host.name()));
+            let mut node = example.cloned().unwrap_or_default();
+            fill(&mut node, host, gate);
+            if nodes.is_empty() && !hosts.iter().any(|host| host.name() == "tethys") {
+                node["role"] = value("server");
+            }
+            nodes.push(node);
+        }
+        document["node"] = Item::ArrayOfTables(nodes);
+        Ok(Self { document })
+    }
+
+    /// Takes k3s from `url` and sets what a lab needs of it.
+    pub(crate) fn serve(&mut self, url: &str, artifact: &Artifact) {
+        self.document["sources"]["k3s"] = value(format!("{url}/k3s"));
+        self.document["k3s"]["version"] = value(&artifact.version);
+        // This kernel may lack WireGuard.
+        self.document["k3s"]["flannel-backend"] = value("vxlan");
+        if !artifact.sim {
+            // The hosts' disks are overlays, and overlays do not stack.
+            for role in ["server", "agent"] {
+                let mut keys = InlineTable::new();
+                keys.insert("snapshotter", "native".into());
+                self.document["k3s"][role] = value(keys);
+            }
+        }
+    }
+
+    /// Sets `key` of node `name`.
+    pub fn set_node(&mut self, name: &str, key: &str, item: Item) -> Result<()> {
+        let nodes = self.document["node"].as_array_of_tables_mut().context("no nodes")?;
+        let node = nodes
+            .iter_mut()
+            .find(|node| node.get("name").and_then(Item::as_str) == Some(name))
+            .with_context(|| format!("no node `{name}`"))?;
+        node[key] = item;
+        Ok(())
+    }
+}
+
+impl std::fmt::Display for ClusterToml {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.document.fmt(formatter)
+    }
+}
+
+/// The name of the environment variable with the sudo password of `name`.
+pub(crate) fn sudo_variable(name: &str) -> String {
+    format!("{}_SUDO", name.to_uppercase().replace('-', "_"))
+}
+
+fn fill(node: &mut Table, host: &Host, gate: Option<&Host>) {
+    let address = host.address.to_string();
+    node["name"] = value(host.name());
+    if !node.contains_key("role") {
+        node["role"] = value("agent");
+    }
+    node["address"] = value(&address);
+    node["user"] = value(&host.spec.login.user);
+    node.remove("sudo-password");
+    if let Privilege::SudoPassword(_) = host.spec.login.privilege {
+        let mut reference = InlineTable::new();
+        reference.insert("env", sudo_variable(host.name()).into());
+        node["sudo-password"] = value(reference);
+    }
+    match (host.spec.place, gate) {
+        (Place::Home, Some(gate)) => {
+            node.remove("external-ip");
+            let mut jump = Array::new();
+            jump.push(format!("{}@{}:22", gate.spec.login.user, gate.address));
+            node["jump"] = value(jump);
+        }
+        _ => node["external-ip"] = value(&address),
+    }
+}

@@ -1,0 +1,44 @@
+#!/bin/sh
+# Installs what a fresh Debian 12 machine with a Rust toolchain lacks for oceanid's tests.
+set -eu
+export LC_ALL=C DEBIAN_FRONTEND=noninteractive
+
+if [ "$(id -u)" -ne 0 ]; then
+    printf 'tests/setup.sh: run me as root\n' >&2
+    exit 1
+fi
+
+packages='ca-certificates e2fsprogs iproute2 iptables mmdebstrap nftables openssh-client
+openssh-server procps shellcheck systemd-container util-linux'
+missing=''
+for package in $packages; do
+    if ! dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed; then
+        missing="$missing $package"
+    fi
+done
+if [ -n "$missing" ]; then
+    # A test machine needs no sshd of its own: only its program, in the hosts' place.
+    printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d.oceanid
+    chmod 0755 /usr/sbin/policy-rc.d.oceanid
+    if ! [ -e /usr/sbin/policy-rc.d ]; then
+        ln -s policy-rc.d.oceanid /usr/sbin/policy-rc.d
+    fi
+    apt-get update -q
+    # shellcheck disable=SC2086 # one argument a package
+    apt-get install -q --yes --no-install-recommends $missing
+    if [ -L /usr/sbin/policy-rc.d ]; then
+        rm /usr/sbin/policy-rc.d
+    fi
+    rm -f /usr/sbin/policy-rc.d.oceanid
+fi
+
+# In the repository: rust-toolchain.toml says which toolchain gets the target.
+cd "$(dirname "$0")/.."
+if ! rustup target list --installed | grep -qx x86_64-unknown-linux-musl; then
+    rustup target add x86_64-unknown-linux-musl
+fi
+for program in cargo-nextest cargo-deny; do
+    if ! command -v "$program" >/dev/null; then
+        cargo install --locked "$program"
+    fi
+done
