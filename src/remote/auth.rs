@@ -85,7 +85,10 @@ impl Login<'_> {
         let mut closed = false;
         for candidate in &candidates {
             if closed {
-                tried.push(format!("{}: not offered, the host had closed the connection", candidate.label));
+                tried.push(format!(
+                    "{}: not offered, the host had closed the connection",
+                    candidate.label
+                ));
                 continue;
             }
             let mut pen = Pen { candidate, login: self, agent: agent.as_mut(), trouble: None };
@@ -104,7 +107,11 @@ impl Login<'_> {
         if candidates.is_empty() {
             tried.push("there is no key to offer".to_owned());
         }
-        Err(RemoteError::Authentication { user: self.user.to_owned(), address: self.address.to_owned(), tried })
+        Err(RemoteError::Authentication {
+            user: self.user.to_owned(),
+            address: self.address.to_owned(),
+            tried,
+        })
     }
 
     async fn agent(
@@ -143,9 +150,13 @@ impl Login<'_> {
         for (path, must_exist) in required.chain(optional) {
             match self.keyring.open(path).await {
                 Ok(file) => self.add_file(&file, &mut held, &mut found, tried),
-                Err(Unusable::Missing) if must_exist => return Err(keys::missing(path, self.address)),
+                Err(Unusable::Missing) if must_exist => {
+                    return Err(keys::missing(path, self.address));
+                }
                 Err(Unusable::Missing) => {}
-                Err(Unusable::Because(reason)) => tried.push(format!("{}: skipped, {reason}", path.display())),
+                Err(Unusable::Because(reason)) => {
+                    tried.push(format!("{}: skipped, {reason}", path.display()))
+                }
             }
         }
         for identity in held {
@@ -170,23 +181,36 @@ impl Login<'_> {
         if found.iter().any(|known| known.public.key_data() == file.public.key_data()) {
             return;
         }
-        let in_agent = held.iter().any(|identity| identity.public_key().key_data() == file.public.key_data());
+        let in_agent =
+            held.iter().any(|identity| identity.public_key().key_data() == file.public.key_data());
         held.retain(|identity| identity.public_key().key_data() != file.public.key_data());
         if !in_agent && !file.is_private() {
             tried.push(format!("{}: skipped, only its public half is here", file.path.display()));
             return;
         }
         let identity = AgentIdentity::from(file.public.clone());
-        let source = || if in_agent { Source::Agent(identity.clone()) } else { Source::File(file.clone()) };
-        let configured = self.identities.certificates.iter().filter_map(|path| keys::certificate(path).ok());
+        let source =
+            || if in_agent { Source::Agent(identity.clone()) } else { Source::File(file.clone()) };
+        let configured =
+            self.identities.certificates.iter().filter_map(|path| keys::certificate(path).ok());
         let certificates = file.certificates.iter().cloned().chain(configured);
         for certificate in certificates.filter(|one| one.public_key() == file.public.key_data()) {
             let label = label(&format!("certificate of {}", file.path.display()), &file.public);
             let certificate = Some(certificate);
-            found.push(Candidate { public: file.public.clone(), certificate, label, source: source() });
+            found.push(Candidate {
+                public: file.public.clone(),
+                certificate,
+                label,
+                source: source(),
+            });
         }
         let label = label(&file.path.display().to_string(), &file.public);
-        found.push(Candidate { public: file.public.clone(), certificate: None, label, source: source() });
+        found.push(Candidate {
+            public: file.public.clone(),
+            certificate: None,
+            label,
+            source: source(),
+        });
     }
 }
 
@@ -209,11 +233,18 @@ fn label(name: &str, key: &PublicKey) -> String {
 impl Pen<'_> {
     async fn offer(&mut self, session: &mut Handle<Client>) -> Result<AuthResult, AgentAuthError> {
         let candidate = self.candidate;
-        let hash = if candidate.public.algorithm().is_rsa() { rsa_hash(session).await } else { None };
+        let hash =
+            if candidate.public.algorithm().is_rsa() { rsa_hash(session).await } else { None };
         let user = self.login.user.to_owned();
         match candidate.certificate.clone() {
-            Some(certificate) => session.authenticate_certificate_with(user, certificate, hash, self).await,
-            None => session.authenticate_publickey_with(user, candidate.public.clone(), hash, self).await,
+            Some(certificate) => {
+                session.authenticate_certificate_with(user, certificate, hash, self).await
+            }
+            None => {
+                session
+                    .authenticate_publickey_with(user, candidate.public.clone(), hash, self)
+                    .await
+            }
         }
     }
 }

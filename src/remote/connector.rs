@@ -127,7 +127,8 @@ impl Connector {
         let home = &environment.home;
         let folder = home.join(".ssh");
         let mut config = SshConfig::default();
-        let system = environment.system_config.iter().map(|file| (file.clone(), PathBuf::from("/etc/ssh")));
+        let system =
+            environment.system_config.iter().map(|file| (file.clone(), PathBuf::from("/etc/ssh")));
         for (file, folder) in std::iter::once((folder.join("config"), folder)).chain(system) {
             if file.exists() {
                 config.read(&file, &folder, home).map_err(RemoteError::Local)?;
@@ -149,7 +150,11 @@ impl Connector {
     ///
     /// # Errors
     /// See [`RemoteError`]; only what a host that is starting says is tried again.
-    pub async fn connect(&self, host: &Host, waiting: &OnWait<'_>) -> Result<Connection, RemoteError> {
+    pub async fn connect(
+        &self,
+        host: &Host,
+        waiting: &OnWait<'_>,
+    ) -> Result<Connection, RemoteError> {
         let patience = Patience { limit: host.ssh.connect, waiting, asking: Asking::Allowed };
         self.follow(host, patience).await
     }
@@ -178,7 +183,8 @@ impl Connector {
     pub async fn show_host_key(&self, host: &Host) -> Result<ShownKey, RemoteError> {
         let hops = self.shared.route(host)?;
         let (last, jumps) = hops.split_last().expect("a route ends at its host");
-        let patience = Patience { limit: host.ssh.connect, waiting: &|_| {}, asking: Asking::Allowed };
+        let patience =
+            Patience { limit: host.ssh.connect, waiting: &|_| {}, asking: Asking::Allowed };
         let mut path = Vec::new();
         for hop in jumps {
             let link = self.shared.reach(hop, path.last(), patience).await?;
@@ -235,7 +241,11 @@ impl Shared {
             };
             let elapsed = start.elapsed();
             if elapsed + pause > patience.limit {
-                return Err(RemoteError::Unreachable { address: hop.address(), waited: elapsed, last: reason });
+                return Err(RemoteError::Unreachable {
+                    address: hop.address(),
+                    waited: elapsed,
+                    last: reason,
+                });
             }
             (patience.waiting)(&Waiting { last_error: reason, elapsed, limit: patience.limit });
             tokio::time::sleep(pause).await;
@@ -271,7 +281,11 @@ impl Shared {
                     Err(_) => {
                         let waited = started.elapsed();
                         let missing = "an answer to the login".to_owned();
-                        return Err(RemoteError::Silent { address: address.clone(), missing, waited });
+                        return Err(RemoteError::Silent {
+                            address: address.clone(),
+                            missing,
+                            waited,
+                        });
                     }
                 }
             }
@@ -279,9 +293,17 @@ impl Shared {
         Ok(Link { session: Arc::new(session), end })
     }
 
-    async fn ask_to_trust(&self, hop: &Hop, key: &PublicKey, asking: Asking) -> Result<(), RemoteError> {
+    async fn ask_to_trust(
+        &self,
+        hop: &Hop,
+        key: &PublicKey,
+        asking: Asking,
+    ) -> Result<(), RemoteError> {
         let fingerprint = known_hosts::fingerprint(key);
-        let unknown = RemoteError::HostKeyUnknown { address: hop.address(), fingerprint: fingerprint.clone() };
+        let unknown = RemoteError::HostKeyUnknown {
+            address: hop.address(),
+            fingerprint: fingerprint.clone(),
+        };
         if asking == Asking::Never {
             return Err(unknown);
         }
@@ -304,10 +326,12 @@ impl Shared {
     async fn remember(&self, hop: &Hop, key: &PublicKey) -> Result<PathBuf, RemoteError> {
         let _turn = self.trusting.lock().await;
         let file = hop.known_hosts.first();
-        let file = file.ok_or_else(|| RemoteError::Local("there is no known_hosts file".to_owned()))?;
+        let file =
+            file.ok_or_else(|| RemoteError::Local("there is no known_hosts file".to_owned()))?;
         let (name, port) = &hop.known_as;
-        known_hosts::append(file, name, *port, key, hop.names)
-            .map_err(|error| RemoteError::Local(format!("cannot write `{}`: {error}", file.display())))?;
+        known_hosts::append(file, name, *port, key, hop.names).map_err(|error| {
+            RemoteError::Local(format!("cannot write `{}`: {error}", file.display()))
+        })?;
         Ok(file.clone())
     }
 }

@@ -182,7 +182,9 @@ impl Stream {
     /// holds no line break before its own last character.
     fn take_lines(&mut self, seen: usize) -> Vec<u8> {
         let fresh = self.after.get(seen..).unwrap_or_default();
-        let Some(newline) = fresh.iter().rposition(|byte| *byte == b'\n') else { return Vec::new() };
+        let Some(newline) = fresh.iter().rposition(|byte| *byte == b'\n') else {
+            return Vec::new();
+        };
         let rest = self.after.split_off(seen + newline + 1);
         std::mem::replace(&mut self.after, rest)
     }
@@ -225,5 +227,6 @@ fn status(text: &[u8], from: usize) -> Option<i32> {
 }
 
 fn text(bytes: Vec<u8>) -> String {
-    String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+    String::from_utf8(bytes)
+        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }

@@ -118,7 +118,9 @@ fn no_channel(hop: &Hop, error: &russh::Error) -> Attempt {
             let reason = "the jump host does not forward connections".to_owned();
             Attempt::Final(RemoteError::Unusable { address: hop.address(), reason })
         }
-        russh::Error::ChannelOpenFailure(_) => Attempt::Again("the jump host cannot connect to it".to_owned()),
+        russh::Error::ChannelOpenFailure(_) => {
+            Attempt::Again("the jump host cannot connect to it".to_owned())
+        }
         other => Attempt::Again(host_key::plain(other)),
     }
 }
@@ -164,7 +166,8 @@ where
     let end = EndReason::default();
     let config = Arc::new(config(&policy));
     let client = Client::new(policy, end.clone());
-    let done = tokio::time::timeout(ANSWER, russh::client::connect_stream(config, stream, client)).await;
+    let done =
+        tokio::time::timeout(ANSWER, russh::client::connect_stream(config, stream, client)).await;
     let heard = heard.load(Ordering::Relaxed);
     match done {
         Ok(Ok(session)) => Ok((session, end)),
@@ -209,7 +212,11 @@ struct Counted<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(cx, buffer);
         self.heard.fetch_add(buffer.filled().len() - before, Ordering::Relaxed);
@@ -218,7 +225,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
 

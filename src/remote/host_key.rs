@@ -147,7 +147,9 @@ impl Policy {
         let known: Vec<&PublicKey> = match &self.pin {
             Some(Pin::Key(key)) => vec![key],
             Some(Pin::Fingerprint(_)) => Vec::new(),
-            None => self.known.iter().filter(|one| one.marker.is_none()).map(|one| &one.key).collect(),
+            None => {
+                self.known.iter().filter(|one| one.marker.is_none()).map(|one| &one.key).collect()
+            }
         };
         let is_known = |one: &Algorithm| known.iter().any(|key| same_kind(&key.algorithm(), one));
         list.sort_by_key(|one| !is_known(one));
@@ -178,7 +180,11 @@ impl Policy {
             return Err(Failure::Shown(key));
         }
         if let Some(pin) = &self.pin {
-            return if pin.accepts(&key) { Ok(()) } else { Err(self.changed(&key, "cluster.toml".to_owned())) };
+            return if pin.accepts(&key) {
+                Ok(())
+            } else {
+                Err(self.changed(&key, "cluster.toml".to_owned()))
+            };
         }
         let vouched = shown.certificate().is_some_and(|certificate| self.vouched(certificate));
         match known_hosts::judge(&self.known, &key) {
@@ -196,7 +202,11 @@ impl Policy {
 
     fn changed(&self, key: &PublicKey, known: String) -> Failure {
         let fingerprint = known_hosts::fingerprint(key);
-        Failure::Refused(RemoteError::HostKeyChanged { address: self.address.clone(), fingerprint, known })
+        Failure::Refused(RemoteError::HostKeyChanged {
+            address: self.address.clone(),
+            fingerprint,
+            known,
+        })
     }
 
     /// Tells whether a known authority made `certificate` out to this host, and for now.
@@ -204,7 +214,8 @@ impl Policy {
         let with = |marker| self.known.iter().filter(move |one| one.marker == Some(marker));
         let signer = certificate.signature_key();
         let revoked = with(Marker::Revoked).any(|one| one.key.key_data() == signer);
-        let authorities = with(Marker::CertAuthority).map(|one| one.key.fingerprint(HashAlg::Sha256));
+        let authorities =
+            with(Marker::CertAuthority).map(|one| one.key.fingerprint(HashAlg::Sha256));
         let authorities = authorities.collect::<Vec<_>>();
         let name = self.name.to_lowercase();
         let mut principals = certificate.valid_principals().iter();
@@ -248,7 +259,9 @@ impl Handler for Client {
 
     async fn disconnected(&mut self, reason: DisconnectReason<Failure>) -> Result<(), Failure> {
         match reason {
-            DisconnectReason::ReceivedDisconnect(said) => self.end.set(said.message.trim().to_owned()),
+            DisconnectReason::ReceivedDisconnect(said) => {
+                self.end.set(said.message.trim().to_owned())
+            }
             DisconnectReason::Error(Failure::Transport(error)) => self.end.set(plain(&error)),
             DisconnectReason::Error(_) => {}
         }

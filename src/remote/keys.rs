@@ -100,7 +100,9 @@ async fn ask_and_decode(
     let work = move || {
         let text = file.text.as_deref().unwrap_or_default();
         let Some(passphrase) = prompt.passphrase(&file.path) else {
-            return Err("it is encrypted, and there is no terminal to ask for its passphrase".to_owned());
+            return Err(
+                "it is encrypted, and there is no terminal to ask for its passphrase".to_owned()
+            );
         };
         let passphrase = std::str::from_utf8(secret::bytes(&passphrase)).unwrap_or_default();
         russh::keys::decode_secret_key(text, Some(passphrase))
@@ -113,7 +115,11 @@ async fn ask_and_decode(
 impl KeyFile {
     fn read(path: &Path) -> Result<Self, Unusable> {
         let public_file = beside(path, ".pub");
-        let public = || fs::read_to_string(&public_file).ok().and_then(|text| PublicKey::from_openssh(&text).ok());
+        let public = || {
+            fs::read_to_string(&public_file)
+                .ok()
+                .and_then(|text| PublicKey::from_openssh(&text).ok())
+        };
         let text = match fs::read_to_string(path) {
             Ok(text) => Some(text),
             // An agent may hold the private half.
@@ -160,7 +166,11 @@ pub fn certificate(path: &Path) -> Result<Certificate, String> {
 ///
 /// # Errors
 /// When the key cannot sign.
-pub fn sign(key: &PrivateKey, hash: Option<HashAlg>, mut data: Vec<u8>) -> Result<Vec<u8>, russh::keys::Error> {
+pub fn sign(
+    key: &PrivateKey,
+    hash: Option<HashAlg>,
+    mut data: Vec<u8>,
+) -> Result<Vec<u8>, russh::keys::Error> {
     let signature = match key.key_data() {
         KeypairData::Rsa(pair) => (pair, Some(hash.unwrap_or(HashAlg::Sha512))).try_sign(&data)?,
         other => other.try_sign(&data)?,
@@ -184,7 +194,10 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
 }
 
 fn check_mode(path: &Path) -> Result<(), Unusable> {
-    let mode = fs::metadata(path).map_err(|error| Unusable::Because(error.to_string()))?.permissions().mode();
+    let mode = fs::metadata(path)
+        .map_err(|error| Unusable::Because(error.to_string()))?
+        .permissions()
+        .mode();
     if mode & 0o077 == 0 {
         return Ok(());
     }

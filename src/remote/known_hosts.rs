@@ -74,7 +74,9 @@ pub fn lookup(files: &[PathBuf], host: &str, port: u16) -> io::Result<Vec<Known>
 #[must_use]
 pub fn judge(known: &[Known], key: &PublicKey) -> Verdict {
     let same = |entry: &&Known| entry.key.key_data() == key.key_data();
-    if let Some(entry) = known.iter().find(|entry| entry.marker == Some(Marker::Revoked) && same(entry)) {
+    if let Some(entry) =
+        known.iter().find(|entry| entry.marker == Some(Marker::Revoked) && same(entry))
+    {
         return Verdict::Revoked(entry.place.clone());
     }
     let plain = || known.iter().filter(|entry| entry.marker.is_none());
@@ -102,7 +104,8 @@ pub fn append(file: &Path, host: &str, port: u16, key: &PublicKey, hash: Names) 
     if target.metadata()?.is_file() {
         target.read_to_end(&mut present)?;
     }
-    let hashed = hash == Names::Hashed || present.split(|byte| *byte == b'\n').any(|line| line.starts_with(b"|1|"));
+    let hashed = hash == Names::Hashed
+        || present.split(|byte| *byte == b'\n').any(|line| line.starts_with(b"|1|"));
     let hosts = if hashed { hashed_name(&name(host, port))? } else { name(host, port) };
     let mut bare = PublicKey::new(key.key_data().clone(), "");
     bare.set_comment("");
@@ -149,7 +152,9 @@ fn matches(hosts: &HostPatterns, host: &str) -> bool {
         HostPatterns::Patterns(list) => {
             patterns::list_matches(list.iter().map(String::as_str), host)
         }
-        HostPatterns::HashedName { salt, hash } => digest(salt, host).is_some_and(|own| own == *hash),
+        HostPatterns::HashedName { salt, hash } => {
+            digest(salt, host).is_some_and(|own| own == *hash)
+        }
     }
 }
 

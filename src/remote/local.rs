@@ -27,7 +27,9 @@ impl Remote for Local {
             Body::Text(text) => (Input::Payload, text.as_bytes()),
             Body::Secret(secret) => (Input::Payload, secret::bytes(secret)),
             Body::Later => {
-                return Err(RemoteError::Local("a script was run before its input was known".to_owned()));
+                return Err(RemoteError::Local(
+                    "a script was run before its input was known".to_owned(),
+                ));
             }
         };
         let limit = script.limit();
@@ -35,7 +37,8 @@ impl Remote for Local {
         let started = Instant::now();
         let mut child = spawn(&command).map_err(|error| failed(&error))?;
         let mut exchange = Exchange::new(&marks, progress);
-        let driven = tokio::time::timeout(limit + GRACE, drive(&mut child, payload, &mut exchange)).await;
+        let driven =
+            tokio::time::timeout(limit + GRACE, drive(&mut child, payload, &mut exchange)).await;
         let Ok(driven) = driven else { return Err(RemoteError::Deadline { limit }) };
         driven.map_err(|error| failed(&error))?;
         match exchange.outcome() {
@@ -48,7 +51,9 @@ impl Remote for Local {
                 address: "this machine".to_owned(),
                 reason: privilege::explain(&reason),
             }),
-            Outcome::NotRun { said } => Err(RemoteError::Local(format!("`/bin/sh` does not run: {said}"))),
+            Outcome::NotRun { said } => {
+                Err(RemoteError::Local(format!("`/bin/sh` does not run: {said}")))
+            }
         }
     }
 }
@@ -68,7 +73,11 @@ fn spawn(command: &str) -> std::io::Result<Child> {
         .spawn()
 }
 
-async fn drive(child: &mut Child, payload: &[u8], exchange: &mut Exchange<'_>) -> std::io::Result<()> {
+async fn drive(
+    child: &mut Child,
+    payload: &[u8],
+    exchange: &mut Exchange<'_>,
+) -> std::io::Result<()> {
     let mut stdin = child.stdin.take();
     let feed = async move {
         if let Some(stdin) = &mut stdin {

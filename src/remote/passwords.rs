@@ -18,7 +18,9 @@ impl Shared {
         let reference = reference.clone();
         let resolved = tokio::task::spawn_blocking(move || reference.resolve()).await;
         let resolved = resolved.map_err(|error| RemoteError::Local(error.to_string()))?;
-        let secret = resolved.map_err(|error| RemoteError::Local(format!("cannot get the sudo password: {error:#}")))?;
+        let secret = resolved.map_err(|error| {
+            RemoteError::Local(format!("cannot get the sudo password: {error:#}"))
+        })?;
         passwords.insert(key, Some(secret.clone()));
         Ok(secret)
     }

@@ -3,7 +3,8 @@
 /// Tells whether `text` matches `pattern`, in which `*` and `?` are wildcards.
 #[must_use]
 pub fn matches(pattern: &str, text: &str) -> bool {
-    let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
+    let (pattern, text): (Vec<char>, Vec<char>) =
+        (pattern.chars().collect(), text.chars().collect());
     let (mut at, mut position) = (0, 0);
     let mut star: Option<(usize, usize)> = None;
     while let Some(character) = text.get(position) {

@@ -51,7 +51,8 @@ impl Marks {
     /// When the machine has no randomness.
     pub fn fresh() -> Result<Self, RemoteError> {
         let mut bytes = [0_u8; 16];
-        getrandom::fill(&mut bytes).map_err(|error| RemoteError::Local(format!("no randomness: {error}")))?;
+        getrandom::fill(&mut bytes)
+            .map_err(|error| RemoteError::Local(format!("no randomness: {error}")))?;
         let nonce = u128::from_be_bytes(bytes);
         Ok(Self { nonce: format!("oceanid-{nonce:032x}") })
     }
@@ -152,11 +153,15 @@ fn inner(text: &str, entry: Entry, input: Input, marks: &Marks) -> String {
 /// Says in a few words why sudo let nobody in.
 #[must_use]
 pub fn explain(said: &str) -> String {
-    let last = said.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("sudo says nothing");
+    let last =
+        said.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("sudo says nothing");
     if said.contains("incorrect password") || said.contains("Sorry, try again") {
         return "the sudo password is wrong".to_owned();
     }
-    if said.contains("not in the sudoers file") || said.contains("may not run sudo") || said.contains("is not allowed to") {
+    if said.contains("not in the sudoers file")
+        || said.contains("may not run sudo")
+        || said.contains("is not allowed to")
+    {
         return format!("sudo does not allow it: {last}");
     }
     if said.contains("sudo: not found") || said.contains("sudo: No such file") {

@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
+use super::RemoteError;
 use super::auth::{self, Identities};
 use super::connector::Shared;
 use super::host_key::{Kinds, Pin, Policy, Purpose};
 use super::known_hosts::{self, Names};
 use super::ssh_config::{Settings, Subject, Tokens};
-use super::RemoteError;
 use crate::cluster::Host;
 
 /// How many hops may lead to a host.
@@ -103,14 +103,26 @@ impl Shared {
         Ok(())
     }
 
-    fn extend_by_config(&self, settings: &Settings, hops: &mut Vec<Hop>, depth: usize) -> Result<(), RemoteError> {
-        let Some(list) = settings.proxy_jump.as_deref().filter(|list| !list.eq_ignore_ascii_case("none")) else {
+    fn extend_by_config(
+        &self,
+        settings: &Settings,
+        hops: &mut Vec<Hop>,
+        depth: usize,
+    ) -> Result<(), RemoteError> {
+        let Some(list) =
+            settings.proxy_jump.as_deref().filter(|list| !list.eq_ignore_ascii_case("none"))
+        else {
             return Ok(());
         };
         list.split(',').try_for_each(|jump| self.extend_by_text(jump, hops, depth + 1))
     }
 
-    fn extend_by_text(&self, jump: &str, hops: &mut Vec<Hop>, depth: usize) -> Result<(), RemoteError> {
+    fn extend_by_text(
+        &self,
+        jump: &str,
+        hops: &mut Vec<Hop>,
+        depth: usize,
+    ) -> Result<(), RemoteError> {
         self.check_depth(depth, jump)?;
         let (hop, settings) = self.hop(&parse_jump(jump)?)?;
         if hops.is_empty() {
@@ -124,7 +136,9 @@ impl Shared {
         if depth < MOST_HOPS {
             return Ok(());
         }
-        Err(RemoteError::Local(format!("the jumps to `{name}` are more than {MOST_HOPS}, or lead in circles")))
+        Err(RemoteError::Local(format!(
+            "the jumps to `{name}` are more than {MOST_HOPS}, or lead in circles"
+        )))
     }
 
     fn hop(&self, wish: &Wish<'_>) -> Result<(Hop, Settings), RemoteError> {
@@ -148,7 +162,11 @@ impl Shared {
         let hop = Hop {
             identities: self.identities(wish, &settings, &tokens),
             known_hosts: self.known_hosts(&settings, &tokens),
-            names: if settings.hash_known_hosts == Some(true) { Names::Hashed } else { Names::Plain },
+            names: if settings.hash_known_hosts == Some(true) {
+                Names::Hashed
+            } else {
+                Names::Plain
+            },
             pin: wish.host_key.map(Pin::parse).transpose()?,
             host: host.clone(),
             port,
@@ -163,7 +181,8 @@ impl Shared {
         let mut optional = paths(&settings.identity_files);
         if optional.is_empty() {
             let usual = ["id_ed25519", "id_ecdsa", "id_rsa"];
-            optional = usual.iter().map(|name| self.environment.home.join(".ssh").join(name)).collect();
+            optional =
+                usual.iter().map(|name| self.environment.home.join(".ssh").join(name)).collect();
         }
         let agent = match settings.identity_agent.as_deref() {
             None | Some("SSH_AUTH_SOCK") => self.environment.agent.clone(),
@@ -174,7 +193,11 @@ impl Shared {
             Some(path) => Some(tokens.path(path)),
         };
         Identities {
-            required: wish.keys.iter().map(|path| auth::expand(path, &self.environment.home)).collect(),
+            required: wish
+                .keys
+                .iter()
+                .map(|path| auth::expand(path, &self.environment.home))
+                .collect(),
             optional,
             certificates: paths(&settings.certificate_files),
             agent,

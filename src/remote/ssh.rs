@@ -55,7 +55,13 @@ struct Run<'a> {
 }
 
 impl Connection {
-    pub(super) fn new(connector: Connector, host: Host, hop: &Hop, link: Link, path: Vec<Link>) -> Self {
+    pub(super) fn new(
+        connector: Connector,
+        host: Host,
+        hop: &Hop,
+        link: Link,
+        path: Vec<Link>,
+    ) -> Self {
         let entry = if hop.user == "root" { Entry::Root } else { Entry::Unknown };
         let connection = Self {
             connector,
@@ -128,12 +134,17 @@ impl Connection {
     }
 
     fn lost(&self, reason: &str) -> RemoteError {
-        let end = if self.link.session.is_closed() { self.link.end.text() } else { reason.to_owned() };
+        let end =
+            if self.link.session.is_closed() { self.link.end.text() } else { reason.to_owned() };
         RemoteError::Lost { address: self.address.clone(), reason: end }
     }
 
     /// Runs once; what sudo said is left to the caller.
-    async fn execute(&self, run: &Run<'_>, progress: &Progress<'_>) -> Result<Outcome, RemoteError> {
+    async fn execute(
+        &self,
+        run: &Run<'_>,
+        progress: &Progress<'_>,
+    ) -> Result<Outcome, RemoteError> {
         let started = Instant::now();
         let (mut read, write) = self.channel().await?.split();
         let sent = write.exec(false, run.command.as_bytes().to_vec()).await;
@@ -175,7 +186,9 @@ impl Connection {
             Body::Empty => Input::Nothing,
             Body::Text(_) | Body::Secret(_) => Input::Payload,
             Body::Later => {
-                return Err(RemoteError::Local("a script was run before its input was known".to_owned()));
+                return Err(RemoteError::Local(
+                    "a script was run before its input was known".to_owned(),
+                ));
             }
         };
         let command = privilege::command(script.text(), script.limit(), entry, input, &marks)?;
@@ -194,7 +207,11 @@ impl Connection {
         RemoteError::Privilege { user: self.user.clone(), address: self.address.clone(), reason }
     }
 
-    async fn run_as_root(&self, script: &Script, progress: &Progress<'_>) -> Result<Output, RemoteError> {
+    async fn run_as_root(
+        &self,
+        script: &Script,
+        progress: &Progress<'_>,
+    ) -> Result<Output, RemoteError> {
         let mut known = self.entry.lock().await;
         let (mut entry, mut password) = (*known, None);
         if matches!(entry, Entry::Unknown | Entry::Password) {
@@ -218,7 +235,9 @@ impl Connection {
         let outcome = match outcome {
             Outcome::NotRoot { reason } if run.password.is_none() && wants_password(&reason) => {
                 let Some(password) = self.connector.shared.ask_password(self).await else {
-                    return Err(self.not_root("sudo wants a password, and none is configured".to_owned()));
+                    return Err(
+                        self.not_root("sudo wants a password, and none is configured".to_owned())
+                    );
                 };
                 entry = Entry::Password;
                 let run = self.prepare(script, entry, Some(password)).await?;
@@ -238,8 +257,13 @@ impl Connection {
             Outcome::Ran(output) => Ok(output),
             Outcome::NotRoot { reason } => Err(self.not_root(privilege::explain(&reason))),
             Outcome::NotRun { said } => {
-                let said = if said.is_empty() { "it says nothing".to_owned() } else { format!("it says: {said}") };
-                let reason = format!("the login shell of `{}` does not run our command; {said}", self.user);
+                let said = if said.is_empty() {
+                    "it says nothing".to_owned()
+                } else {
+                    format!("it says: {said}")
+                };
+                let reason =
+                    format!("the login shell of `{}` does not run our command; {said}", self.user);
                 Err(RemoteError::Unusable { address: self.address.clone(), reason })
             }
         }
@@ -255,7 +279,11 @@ fn wants_password(reason: &str) -> bool {
 }
 
 impl Run<'_> {
-    async fn send(&self, write: &ChannelWriteHalf<Msg>, mut seen: watch::Receiver<Stage>) -> Result<(), russh::Error> {
+    async fn send(
+        &self,
+        write: &ChannelWriteHalf<Msg>,
+        mut seen: watch::Receiver<Stage>,
+    ) -> Result<(), russh::Error> {
         if let Some(password) = &self.password {
             write.data_bytes([secret::bytes(password), b"\n"].concat()).await?;
         }
@@ -289,12 +317,18 @@ impl Run<'_> {
     }
 }
 
-async fn listen(read: &mut ChannelReadHalf, exchange: &mut Exchange<'_>, stage: &watch::Sender<Stage>) {
+async fn listen(
+    read: &mut ChannelReadHalf,
+    exchange: &mut Exchange<'_>,
+    stage: &watch::Sender<Stage>,
+) {
     while let Some(message) = read.wait().await {
         match message {
             ChannelMsg::Data { data } => exchange.stdout(&data),
             ChannelMsg::ExtendedData { data, ext: 1 } => exchange.stderr(&data),
-            ChannelMsg::ExitStatus { exit_status } => exchange.exit(i32::try_from(exit_status).unwrap_or(255)),
+            ChannelMsg::ExitStatus { exit_status } => {
+                exchange.exit(i32::try_from(exit_status).unwrap_or(255))
+            }
             ChannelMsg::ExitSignal { signal_name, .. } => exchange.exit(128 + number(&signal_name)),
             ChannelMsg::Close => return,
             _ => {}

@@ -32,12 +32,15 @@ pub struct Criterion {
 
 /// Reads `file`; relative includes are looked for in `folder`.
 pub fn file(file: &Path, folder: &Path, home: &Path, depth: usize) -> Result<Vec<Line>, String> {
-    let bytes = fs::read(file).map_err(|error| format!("cannot read `{}`: {error}", file.display()))?;
+    let bytes =
+        fs::read(file).map_err(|error| format!("cannot read `{}`: {error}", file.display()))?;
     let text = String::from_utf8_lossy(&bytes);
     let mut lines = Vec::new();
     for (number, raw) in text.lines().enumerate() {
         let place = format!("{}:{}", file.display(), number + 1);
-        let Some((key, values)) = split(raw).map_err(|error| format!("{place}: {error}"))? else { continue };
+        let Some((key, values)) = split(raw).map_err(|error| format!("{place}: {error}"))? else {
+            continue;
+        };
         lines.push(match key.as_str() {
             "host" => Line::Host(values),
             "match" => Line::Match(criteria(&values, &place)),
@@ -81,7 +84,8 @@ fn criteria(values: &[String], place: &str) -> Vec<Criterion> {
     let mut found = Vec::new();
     let mut words = values.iter();
     while let Some(word) = words.next() {
-        let (name, inline) = word.split_once('=').map_or((word.as_str(), None), |(name, rest)| (name, Some(rest)));
+        let (name, inline) =
+            word.split_once('=').map_or((word.as_str(), None), |(name, rest)| (name, Some(rest)));
         let negated = name.starts_with('!');
         let name = name.trim_start_matches('!').to_ascii_lowercase();
         let alone = matches!(name.as_str(), "all" | "canonical" | "final");
@@ -104,7 +108,8 @@ fn split(line: &str) -> Result<Option<(String, Vec<String>)>, String> {
     if line.is_empty() || line.starts_with('#') {
         return Ok(None);
     }
-    let line = line.strip_prefix('"').map_or_else(|| line.to_owned(), |rest| rest.replacen('"', "", 1));
+    let line =
+        line.strip_prefix('"').map_or_else(|| line.to_owned(), |rest| rest.replacen('"', "", 1));
     let end = line.find(|c: char| c.is_whitespace() || c == '=').unwrap_or(line.len());
     let (key, rest) = line.split_at(end);
     let rest = rest.trim_start();
@@ -130,7 +135,9 @@ fn words(text: &str) -> Result<Vec<String>, String> {
         let mut quote = None;
         while let Some(character) = characters.next_if(|c| quote.is_some() || !c.is_whitespace()) {
             match (character, quote) {
-                ('\\', _) => match characters.next_if(|c| matches!(c, '"' | '\'' | '\\') || (*c == ' ' && quote.is_none())) {
+                ('\\', _) => match characters
+                    .next_if(|c| matches!(c, '"' | '\'' | '\\') || (*c == ' ' && quote.is_none()))
+                {
                     Some(escaped) => word.push(escaped),
                     None => word.push('\\'),
                 },
