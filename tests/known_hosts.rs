@@ -1,4 +1,5 @@
-//! known_hosts files, with `ssh-keygen` as the oracle.
+//! `known_hosts` files, with `ssh-keygen` as the oracle.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -136,7 +137,7 @@ fn two_writers_at_once_lose_no_line() {
             let path = &path;
             scope.spawn(move || {
                 known_hosts::append(path, &format!("host{number}"), 22, &key(0), Names::Plain)
-                    .unwrap()
+                    .unwrap();
             });
         }
     });

@@ -1,4 +1,5 @@
 //! Reaching hosts: every claim against the sshd of OpenSSH.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 #[path = "ssh/faults.rs"]
 mod faults;
@@ -28,15 +29,15 @@ use self::sshd::Yard;
 
 /// Answers as told, and counts how often it was asked.
 #[derive(Default)]
-pub struct Person {
-    pub passphrase: Option<&'static str>,
-    pub sudo: Option<&'static str>,
-    pub trusts: bool,
-    pub asked: AtomicUsize,
+struct Person {
+    passphrase: Option<&'static str>,
+    sudo: Option<&'static str>,
+    trusts: bool,
+    asked: AtomicUsize,
 }
 
 impl Person {
-    pub fn asked(&self) -> usize {
+    fn asked(&self) -> usize {
         self.asked.load(Ordering::SeqCst)
     }
 }
@@ -58,30 +59,30 @@ impl Prompt for Person {
     }
 }
 
-pub fn nobody() -> Arc<Person> {
+fn nobody() -> Arc<Person> {
     Arc::new(Person::default())
 }
 
-pub fn connector(yard: &Yard, hosts: &[&Host], person: &Arc<Person>) -> Connector {
+fn connector(yard: &Yard, hosts: &[&Host], person: &Arc<Person>) -> Connector {
     let hosts = hosts.iter().map(|host| (*host).clone()).collect();
     Connector::within(yard.environment(), hosts, person.clone()).unwrap()
 }
 
-pub async fn connect(yard: &Yard, host: &Host) -> Result<Connection, RemoteError> {
+async fn connect(yard: &Yard, host: &Host) -> Result<Connection, RemoteError> {
     connector(yard, &[host], &nobody()).connect(host, &|_| {}).await
 }
 
-pub async fn error(yard: &Yard, host: &Host) -> RemoteError {
+async fn error(yard: &Yard, host: &Host) -> RemoteError {
     match connect(yard, host).await {
         Ok(_) => panic!("the host let us in"),
         Err(error) => error,
     }
 }
 
-pub async fn run(connection: &Connection, script: &Script) -> Output {
+async fn run(connection: &Connection, script: &Script) -> Output {
     connection.run(script, &|_| {}).await.unwrap()
 }
 
-pub async fn says(connection: &Connection, text: &str) -> String {
+async fn says(connection: &Connection, text: &str) -> String {
     run(connection, &Script::new(text)).await.stdout
 }

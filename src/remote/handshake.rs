@@ -86,8 +86,10 @@ pub async fn attempt(
     for policy in rounds {
         match once(hop, before, policy, left).await {
             // The pinned key may be one of another kind.
-            Err(Attempt::Failed(Failure::Refused(RemoteError::HostKeyChanged { .. })))
-            | Err(Attempt::Failed(Failure::Transport(russh::Error::NoCommonAlgo { .. }))) => {}
+            Err(Attempt::Failed(
+                Failure::Refused(RemoteError::HostKeyChanged { .. })
+                | Failure::Transport(russh::Error::NoCommonAlgo { .. }),
+            )) => {}
             done => return done,
         }
     }

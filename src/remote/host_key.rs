@@ -31,7 +31,7 @@ pub struct Policy {
     pub name: String,
     /// The key in cluster.toml; nothing else counts then.
     pub pin: Option<Pin>,
-    /// What known_hosts says.
+    /// What `known_hosts` says.
     pub known: Vec<Known>,
     /// Whether the key is judged at all.
     pub purpose: Purpose,
@@ -78,9 +78,9 @@ pub enum Failure {
     /// The key is not acceptable.
     Refused(RemoteError),
     /// No key is known.
-    Unknown(PublicKey),
+    Unknown(Box<PublicKey>),
     /// The key that was to be shown.
-    Shown(PublicKey),
+    Shown(Box<PublicKey>),
     /// The transport failed.
     Transport(russh::Error),
 }
@@ -177,7 +177,7 @@ impl Policy {
     fn judge(&self, shown: &PublicKeyOrCertificate) -> Result<(), Failure> {
         let key = shown.public_key();
         if self.purpose == Purpose::ShowKey {
-            return Err(Failure::Shown(key));
+            return Err(Failure::Shown(Box::new(key)));
         }
         if let Some(pin) = &self.pin {
             return if pin.accepts(&key) {
@@ -196,7 +196,7 @@ impl Policy {
             _ if vouched => Ok(()),
             Verdict::Known => Ok(()),
             Verdict::Changed(place) => Err(self.changed(&key, place)),
-            Verdict::Unknown => Err(Failure::Unknown(key)),
+            Verdict::Unknown => Err(Failure::Unknown(Box::new(key))),
         }
     }
 
@@ -260,7 +260,7 @@ impl Handler for Client {
     async fn disconnected(&mut self, reason: DisconnectReason<Failure>) -> Result<(), Failure> {
         match reason {
             DisconnectReason::ReceivedDisconnect(said) => {
-                self.end.set(said.message.trim().to_owned())
+                self.end.set(said.message.trim().to_owned());
             }
             DisconnectReason::Error(Failure::Transport(error)) => self.end.set(plain(&error)),
             DisconnectReason::Error(_) => {}

@@ -198,7 +198,7 @@ fn check_mode(path: &Path) -> Result<(), Unusable> {
         .map_err(|error| Unusable::Because(error.to_string()))?
         .permissions()
         .mode();
-    if mode & 0o077 == 0 {
+    if mode.trailing_zeros() >= 6 {
         return Ok(());
     }
     Err(Unusable::Because(format!("others can read it: its mode is {:04o}", mode & 0o7777)))

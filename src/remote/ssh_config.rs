@@ -124,7 +124,9 @@ fn apply(lines: &[Line], subject: Subject<'_>, settings: &mut Settings, outer: S
             }
             Line::Include(files) => {
                 let inner = if scope == Scope::Matches { Scope::Matches } else { Scope::Never };
-                files.iter().for_each(|file| apply(file, subject, settings, inner));
+                for file in files {
+                    apply(file, subject, settings, inner);
+                }
             }
             Line::Set(key, values) if scope == Scope::Matches => settings.set(key, values),
             Line::Set(..) => {}
@@ -234,12 +236,11 @@ fn percent(text: &str, value: impl Fn(char) -> Option<String>) -> String {
             continue;
         }
         match characters.next() {
-            Some('%') => expanded.push('%'),
-            Some(token) => match value(token) {
+            Some(token) if token != '%' => match value(token) {
                 Some(text) => expanded.push_str(&text),
                 None => expanded.extend(['%', token]),
             },
-            None => expanded.push('%'),
+            Some(_) | None => expanded.push('%'),
         }
     }
     expanded
