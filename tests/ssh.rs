@@ -1,6 +1,8 @@
 //! Reaching hosts: every claim against the sshd of OpenSSH.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
+#[path = "ssh/cost.rs"]
+mod cost;
 #[path = "ssh/faults.rs"]
 mod faults;
 #[path = "ssh/host_keys.rs"]

@@ -175,11 +175,11 @@ impl Connection {
         run.judge(exchange.outcome(), started.elapsed())
     }
 
-    fn prepare<'a>(
-        script: &'a Script,
+    fn prepare(
+        script: &Script,
         entry: Entry,
         password: Option<SecretString>,
-    ) -> Result<Run<'a>, RemoteError> {
+    ) -> Result<Run<'_>, RemoteError> {
         let marks = Marks::fresh()?;
         let input = match script.body() {
             Body::Empty => Input::Nothing,

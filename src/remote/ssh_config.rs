@@ -147,13 +147,19 @@ fn matches_all(criteria: &[parse::Criterion], subject: Subject<'_>, settings: &S
         let user = subject.user.or(settings.user.as_deref()).unwrap_or(subject.local_user);
         let value = match criterion.name.as_str() {
             "all" => return !criterion.negated,
-            "host" => name.as_deref().unwrap_or(subject.host),
-            "originalhost" => subject.host,
+            // Unlike those of a `Host` line, these names know no upper case.
+            "host" => &name.as_deref().unwrap_or(subject.host).to_lowercase(),
+            "originalhost" => &subject.host.to_lowercase(),
             "user" => user,
             "localuser" => subject.local_user,
             _ => return false,
         };
-        let list = criterion.argument.split(',').map(str::to_owned).collect::<Vec<_>>();
+        let lower = criterion.name.ends_with("host");
+        let list = criterion
+            .argument
+            .split(',')
+            .map(|one| if lower { one.to_lowercase() } else { one.to_owned() });
+        let list = list.collect::<Vec<_>>();
         host_matches(&list, value) != criterion.negated
     })
 }

@@ -1,5 +1,6 @@
 //! A host's key: known, unknown, changed, revoked, pinned, vouched for.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::process::Command;
 use std::sync::Arc;
@@ -96,7 +97,7 @@ async fn a_revoked_key_is_refused_even_where_it_is_also_known() {
     let key = yard.key("id", "ed25519", "");
     let sshd = yard.sshd("a", "");
     let mut text = fs::read_to_string(yard.ssh("known_hosts")).unwrap();
-    text.push_str(&format!("@revoked * {}\n", sshd.host_key("ed25519")));
+    writeln!(text, "@revoked * {}", sshd.host_key("ed25519")).unwrap();
     fs::write(yard.ssh("known_hosts"), text).unwrap();
     let error = error(&yard, &yard.host("a", sshd.port, &[&key])).await;
     assert!(

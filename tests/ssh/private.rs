@@ -67,10 +67,10 @@ fn host(yard: &Yard, sshd: &Sshd) -> Host {
     host
 }
 
-fn password_at(yard: &Yard, text: &str) -> Option<SecretRef> {
+fn password_at(yard: &Yard, text: &str) -> SecretRef {
     let path = yard.folder.path().join("password");
     fs::write(&path, text).unwrap();
-    Some(SecretRef::File(path))
+    SecretRef::File(path)
 }
 
 fn yard() -> Yard {
@@ -80,6 +80,7 @@ fn yard() -> Yard {
 }
 
 #[tokio::test]
+#[expect(clippy::print_stderr, reason = "a skipped shell is named")]
 async fn scripts_do_not_care_about_the_login_shell_and_what_it_prints() {
     let noise = "echo noise; echo noise >&2; printf half\n";
     let home = [
@@ -131,7 +132,7 @@ async fn a_configured_sudo_password_costs_no_further_execution_and_never_becomes
         let yard = yard();
         let sshd = private_sshd(&yard, "/bin/bash", &format!("oceanid-test ALL=(ALL) {rule}"), &[]);
         let mut host = host(&yard, &sshd);
-        host.ssh.sudo_password = password_at(&yard, PASSWORD);
+        host.ssh.sudo_password = Some(password_at(&yard, PASSWORD));
         let connection =
             connector(&yard, &[&host], &nobody()).connect(&host, &|_| {}).await.unwrap();
         assert_eq!(says(&connection, "id -u; cat").await, "0\n");
@@ -168,7 +169,7 @@ async fn a_wrong_sudo_password_is_one_clear_error_and_one_attempt() {
         let rules = format!("Defaults logfile={}\noceanid-test ALL=(ALL) ALL", log.display());
         let sshd = private_sshd(&yard, "/bin/sh", &rules, &[]);
         let mut host = host(&yard, &sshd);
-        host.ssh.sudo_password = password_at(&yard, "canary-wrong");
+        host.ssh.sudo_password = Some(password_at(&yard, "canary-wrong"));
         let connection =
             connector(&yard, &[&host], &nobody()).connect(&host, &|_| {}).await.unwrap();
         let error = connection.run(&Script::new("cat").stdin(body), &|_| {}).await.unwrap_err();
@@ -194,7 +195,7 @@ async fn why_sudo_lets_nobody_in_is_said() {
         let yard = yard();
         let sshd = private_sshd(&yard, "/bin/sh", rule, &[]);
         let mut host = host(&yard, &sshd);
-        host.ssh.sudo_password = password.and_then(|text| password_at(&yard, text));
+        host.ssh.sudo_password = password.map(|text| password_at(&yard, text));
         let connection =
             connector(&yard, &[&host], &nobody()).connect(&host, &|_| {}).await.unwrap();
         let error = connection.run(&Script::new("true"), &|_| {}).await.unwrap_err();

@@ -77,7 +77,7 @@ impl Yard {
             ssh: Ssh {
                 user: Some("root".into()),
                 port: Some(port),
-                keys: keys.iter().map(|path| path.to_path_buf()).collect(),
+                keys: keys.iter().map(|path| self.home().join(path)).collect(),
                 connect: Duration::from_secs(2),
                 ..Ssh::default()
             },
