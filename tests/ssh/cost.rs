@@ -30,7 +30,9 @@ async fn a_connection_and_two_runs_cost_no_more_than_one_ssh() {
     let wrap = ["unshare", "-m", "--propagation", "private", "sh", "-c", &script, "sh"];
     let start = |number| yard.sshd_at(&format!("h{number}"), free_port(), "", &wrap);
     let sshds = (0..4).map(start).collect::<Vec<_>>();
-    sshds.iter().for_each(|sshd| yard.know(sshd, "ed25519"));
+    for sshd in &sshds {
+        yard.know(sshd, "ed25519");
+    }
     let hosts = sshds.iter().map(|sshd| yard.host("a", sshd.port, &[&key])).collect::<Vec<_>>();
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
