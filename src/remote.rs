@@ -63,7 +63,7 @@ pub trait Prompt: Send + Sync {
 /// A host over SSH, or this machine.
 pub enum AnyRemote {
     /// Over SSH.
-    Ssh(Connection),
+    Ssh(Box<Connection>),
     /// This machine.
     Local(Local),
 }

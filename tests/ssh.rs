@@ -1,16 +1,30 @@
 //! Reaching hosts: every claim against the sshd of OpenSSH.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
+#[path = "ssh/cost.rs"]
+mod cost;
+#[path = "ssh/faults.rs"]
+mod faults;
+#[path = "ssh/host_keys.rs"]
+mod host_keys;
+#[path = "ssh/jumps.rs"]
+mod jumps;
+#[path = "ssh/login.rs"]
+mod login;
+#[path = "ssh/private.rs"]
+mod private;
+#[path = "ssh/runs.rs"]
+mod runs;
 #[path = "support/sshd.rs"]
 mod sshd;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
 use oceanid::cluster::Host;
 use oceanid::remote::{Connection, Connector, Output, Prompt, Remote, RemoteError};
-use oceanid::script::{Body, Script};
+use oceanid::script::Script;
 use secrecy::SecretString;
 
 use self::sshd::Yard;
@@ -22,6 +36,12 @@ struct Person {
     sudo: Option<&'static str>,
     trusts: bool,
     asked: AtomicUsize,
+}
+
+impl Person {
+    fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
+    }
 }
 
 impl Prompt for Person {
@@ -54,26 +74,17 @@ async fn connect(yard: &Yard, host: &Host) -> Result<Connection, RemoteError> {
     connector(yard, &[host], &nobody()).connect(host, &|_| {}).await
 }
 
+async fn error(yard: &Yard, host: &Host) -> RemoteError {
+    match connect(yard, host).await {
+        Ok(_) => panic!("the host let us in"),
+        Err(error) => error,
+    }
+}
+
 async fn run(connection: &Connection, script: &Script) -> Output {
     connection.run(script, &|_| {}).await.unwrap()
 }
 
-#[tokio::test]
-async fn an_unchanged_host_costs_one_connection_and_two_executions() {
-    let yard = Yard::new();
-    let key = yard.key("id", "ed25519", "");
-    let sshd = yard.sshd("a", "LogLevel DEBUG1\n");
-    let before = sshd.count("Connection from");
-    let connection = connect(&yard, &yard.host("a", sshd.port, &[&key])).await.unwrap();
-    for _ in 0..2 {
-        let output = run(&connection, &Script::new("id -u; printf %s oops >&2; exit 3")).await;
-        assert_eq!(
-            (output.status, output.stdout.as_str(), output.stderr.as_str()),
-            (3, "0\n", "oops")
-        );
-    }
-    connection.close().await;
-    assert_eq!(sshd.count("Connection from") - before, 1);
-    assert_eq!(sshd.count("Starting session: command"), 2, "{}", sshd.log());
-    assert_eq!(sshd.count("userauth-request for user root service ssh-connection method none"), 0);
+async fn says(connection: &Connection, text: &str) -> String {
+    run(connection, &Script::new(text)).await.stdout
 }

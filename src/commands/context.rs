@@ -213,7 +213,10 @@ impl Dial for Dialer {
                 limit: waiting.limit,
             });
         };
-        self.connector.connect(host, &waiting).await.map(AnyRemote::Ssh)
+        self.connector
+            .connect(host, &waiting)
+            .await
+            .map(|connection| AnyRemote::Ssh(Box::new(connection)))
     }
 }
 

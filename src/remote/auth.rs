@@ -62,7 +62,7 @@ struct Candidate {
 enum Source {
     File(Arc<KeyFile>),
     /// The agent signs as this identity.
-    Agent(AgentIdentity),
+    Agent(Box<AgentIdentity>),
 }
 
 /// Signs with a file's key or with the agent.
@@ -155,7 +155,7 @@ impl Login<'_> {
                 }
                 Err(Unusable::Missing) => {}
                 Err(Unusable::Because(reason)) => {
-                    tried.push(format!("{}: skipped, {reason}", path.display()))
+                    tried.push(format!("{}: skipped, {reason}", path.display()));
                 }
             }
         }
@@ -188,7 +188,7 @@ impl Login<'_> {
             tried.push(format!("{}: skipped, only its public half is here", file.path.display()));
             return;
         }
-        let identity = AgentIdentity::from(file.public.clone());
+        let identity = Box::new(AgentIdentity::from(file.public.clone()));
         let source =
             || if in_agent { Source::Agent(identity.clone()) } else { Source::File(file.clone()) };
         let configured =
@@ -222,7 +222,7 @@ impl Candidate {
             AgentIdentity::PublicKey { .. } => None,
         };
         let label = label(&format!("`{}` of the agent", identity.comment()), &public);
-        Self { public, certificate, label, source: Source::Agent(identity) }
+        Self { public, certificate, label, source: Source::Agent(Box::new(identity)) }
     }
 }
 

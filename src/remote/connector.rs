@@ -66,7 +66,7 @@ pub struct ShownKey {
     pub key: PublicKey,
     /// Algorithm and SHA256 fingerprint.
     pub fingerprint: String,
-    /// What known_hosts says of it.
+    /// What `known_hosts` says of it.
     pub verdict: Verdict,
 }
 
@@ -110,7 +110,7 @@ impl Connector {
     /// Prepares connections to the hosts of `cluster`.
     ///
     /// # Errors
-    /// When an ssh_config file cannot be read.
+    /// When an `ssh_config` file cannot be read.
     pub fn new(cluster: &Cluster, prompt: Arc<dyn Prompt>) -> Result<Self, RemoteError> {
         Self::within(Environment::of_this_process(), cluster.hosts.clone(), prompt)
     }
@@ -118,7 +118,7 @@ impl Connector {
     /// Prepares connections to `hosts` from within `environment`.
     ///
     /// # Errors
-    /// When an ssh_config file cannot be read.
+    /// When an `ssh_config` file cannot be read.
     pub fn within(
         environment: Environment,
         hosts: Vec<Host>,
@@ -166,7 +166,7 @@ impl Connector {
 
     async fn follow(&self, host: &Host, patience: Patience<'_>) -> Result<Connection, RemoteError> {
         let hops = self.shared.route(host)?;
-        let (last, jumps) = hops.split_last().expect("a route ends at its host");
+        let Some((last, jumps)) = hops.split_last() else { return Err(no_route()) };
         let mut path = Vec::new();
         for hop in jumps {
             let link = self.shared.reach(hop, path.last(), patience).await?;
@@ -182,7 +182,7 @@ impl Connector {
     /// When the host, or a hop before it, cannot be reached.
     pub async fn show_host_key(&self, host: &Host) -> Result<ShownKey, RemoteError> {
         let hops = self.shared.route(host)?;
-        let (last, jumps) = hops.split_last().expect("a route ends at its host");
+        let Some((last, jumps)) = hops.split_last() else { return Err(no_route()) };
         let patience =
             Patience { limit: host.ssh.connect, waiting: &|_| {}, asking: Asking::Allowed };
         let mut path = Vec::new();
@@ -198,7 +198,7 @@ impl Connector {
                     address: last.address(),
                     fingerprint: known_hosts::fingerprint(&key),
                     verdict: known_hosts::judge(&policy.known, &key),
-                    key,
+                    key: *key,
                 })
             }
             Err(attempt) => Err(attempt.into_error(last, patience.limit)),
@@ -206,15 +206,19 @@ impl Connector {
         }
     }
 
-    /// Writes a key that [`Self::show_host_key`] showed into known_hosts; returns the file.
+    /// Writes a key that [`Self::show_host_key`] showed into `known_hosts`; returns the file.
     ///
     /// # Errors
     /// When the file cannot be written.
     pub async fn trust(&self, host: &Host, shown: &ShownKey) -> Result<PathBuf, RemoteError> {
         let hops = self.shared.route(host)?;
-        let last = hops.last().expect("a route ends at its host");
+        let Some(last) = hops.last() else { return Err(no_route()) };
         self.shared.remember(last, &shown.key).await
     }
+}
+
+fn no_route() -> RemoteError {
+    RemoteError::Local("no way leads to the host".to_owned())
 }
 
 impl Shared {

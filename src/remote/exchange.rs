@@ -77,10 +77,10 @@ impl<'a> Exchange<'a> {
 
     /// Takes bytes of stderr.
     pub fn stderr(&mut self, bytes: &[u8]) {
+        let seen = self.stderr.after.len();
         self.stderr.push(bytes);
         if self.stderr.began {
-            // What may still turn out to be the end mark stays in the stream.
-            let ready = self.stderr.take_lines();
+            let ready = self.stderr.take_lines(seen);
             self.lines.push(&ready);
         }
     }
@@ -178,15 +178,14 @@ impl Stream {
         }
     }
 
-    /// Takes the complete lines, unless the end mark could begin in them.
-    fn take_lines(&mut self) -> Vec<u8> {
-        if find(&self.after, &self.end, 0).is_some() {
-            return Vec::new();
-        }
-        let Some(newline) = self.after.iter().rposition(|byte| *byte == b'\n') else {
+    /// Takes the complete lines; none ends before `seen`. A part of the end mark stays: the mark
+    /// holds no line break before its own last character.
+    fn take_lines(&mut self, seen: usize) -> Vec<u8> {
+        let fresh = self.after.get(seen..).unwrap_or_default();
+        let Some(newline) = fresh.iter().rposition(|byte| *byte == b'\n') else {
             return Vec::new();
         };
-        let rest = self.after.split_off(newline + 1);
+        let rest = self.after.split_off(seen + newline + 1);
         std::mem::replace(&mut self.after, rest)
     }
 }

@@ -81,22 +81,36 @@ pub async fn attempt(
     purpose: Purpose,
     left: Duration,
 ) -> Result<(Handle<Client>, EndReason), Attempt> {
-    let policy = hop.policy(purpose).map_err(Attempt::Final)?;
-    match before {
-        None => {
-            let stream = dial(&hop.host, hop.port, left).await?;
-            exchange(policy, stream).await
+    let mut rounds = hop.policy(purpose).map_err(Attempt::Final)?.rounds();
+    let last = rounds.pop().expect("a policy has a round");
+    for policy in rounds {
+        match once(hop, before, policy, left).await {
+            // The pinned key may be one of another kind.
+            Err(Attempt::Failed(
+                Failure::Refused(RemoteError::HostKeyChanged { .. })
+                | Failure::Transport(russh::Error::NoCommonAlgo { .. }),
+            )) => {}
+            done => return done,
         }
-        Some(session) => {
-            let opening =
-                session.channel_open_direct_tcpip(&hop.host, u32::from(hop.port), "127.0.0.1", 0);
-            let channel = match tokio::time::timeout(CONNECT + ANSWER, opening).await {
-                Ok(Ok(channel)) => channel,
-                Ok(Err(error)) => return Err(no_channel(hop, &error)),
-                Err(_) => return Err(Attempt::Again("the jump host does not answer".to_owned())),
-            };
-            exchange(policy, channel.into_stream()).await
-        }
+    }
+    once(hop, before, last, left).await
+}
+
+async fn once(
+    hop: &Hop,
+    before: Option<&Handle<Client>>,
+    policy: Policy,
+    left: Duration,
+) -> Result<(Handle<Client>, EndReason), Attempt> {
+    let Some(session) = before else {
+        let stream = dial(&hop.host, hop.port, left).await?;
+        return exchange(policy, stream).await;
+    };
+    let opening = session.channel_open_direct_tcpip(&hop.host, u32::from(hop.port), "127.0.0.1", 0);
+    match tokio::time::timeout(CONNECT + ANSWER, opening).await {
+        Ok(Ok(channel)) => exchange(policy, channel.into_stream()).await,
+        Ok(Err(error)) => Err(no_channel(hop, &error)),
+        Err(_) => Err(Attempt::Again("the jump host does not answer".to_owned())),
     }
 }
 

@@ -31,10 +31,36 @@ pub struct Policy {
     pub name: String,
     /// The key in cluster.toml; nothing else counts then.
     pub pin: Option<Pin>,
-    /// What known_hosts says.
+    /// What `known_hosts` says.
     pub known: Vec<Known>,
     /// Whether the key is judged at all.
     pub purpose: Purpose,
+    /// Which kinds of key are asked for.
+    pub kinds: Kinds,
+}
+
+/// Kinds of host keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kinds {
+    /// Every one that we take.
+    All,
+    /// `ssh-ed25519`.
+    Ed25519,
+    /// `ecdsa-sha2-*`.
+    Ecdsa,
+    /// `rsa-sha2-*`.
+    Rsa,
+}
+
+impl Kinds {
+    fn include(self, algorithm: &Algorithm) -> bool {
+        match self {
+            Self::All => true,
+            Self::Ed25519 => *algorithm == Algorithm::Ed25519,
+            Self::Ecdsa => matches!(algorithm, Algorithm::Ecdsa { .. }),
+            Self::Rsa => matches!(algorithm, Algorithm::Rsa { .. }),
+        }
+    }
 }
 
 /// What a connection is for.
@@ -52,9 +78,9 @@ pub enum Failure {
     /// The key is not acceptable.
     Refused(RemoteError),
     /// No key is known.
-    Unknown(PublicKey),
+    Unknown(Box<PublicKey>),
     /// The key that was to be shown.
-    Shown(PublicKey),
+    Shown(Box<PublicKey>),
     /// The transport failed.
     Transport(russh::Error),
 }
@@ -117,6 +143,7 @@ impl Policy {
     #[must_use]
     pub fn algorithms(&self) -> Vec<Algorithm> {
         let mut list = usual();
+        list.retain(|one| self.kinds.include(one));
         let known: Vec<&PublicKey> = match &self.pin {
             Some(Pin::Key(key)) => vec![key],
             Some(Pin::Fingerprint(_)) => Vec::new(),
@@ -129,6 +156,17 @@ impl Policy {
         list
     }
 
+    /// This policy, once for each kind of key that may be the pinned one. A fingerprint does not
+    /// say of what kind its key is, and a host shows one key for each connection.
+    #[must_use]
+    pub fn rounds(self) -> Vec<Self> {
+        if !matches!(self.pin, Some(Pin::Fingerprint(_))) || self.purpose == Purpose::ShowKey {
+            return vec![self];
+        }
+        let kinds = [Kinds::Ed25519, Kinds::Ecdsa, Kinds::Rsa];
+        kinds.into_iter().map(|kinds| Self { kinds, ..self.clone() }).collect()
+    }
+
     /// The kinds of certificate to ask for: none, unless an authority is known for the host.
     #[must_use]
     pub fn certificates(&self) -> Cow<'static, [Algorithm]> {
@@ -139,7 +177,7 @@ impl Policy {
     fn judge(&self, shown: &PublicKeyOrCertificate) -> Result<(), Failure> {
         let key = shown.public_key();
         if self.purpose == Purpose::ShowKey {
-            return Err(Failure::Shown(key));
+            return Err(Failure::Shown(Box::new(key)));
         }
         if let Some(pin) = &self.pin {
             return if pin.accepts(&key) {
@@ -158,7 +196,7 @@ impl Policy {
             _ if vouched => Ok(()),
             Verdict::Known => Ok(()),
             Verdict::Changed(place) => Err(self.changed(&key, place)),
-            Verdict::Unknown => Err(Failure::Unknown(key)),
+            Verdict::Unknown => Err(Failure::Unknown(Box::new(key))),
         }
     }
 
@@ -222,7 +260,7 @@ impl Handler for Client {
     async fn disconnected(&mut self, reason: DisconnectReason<Failure>) -> Result<(), Failure> {
         match reason {
             DisconnectReason::ReceivedDisconnect(said) => {
-                self.end.set(said.message.trim().to_owned())
+                self.end.set(said.message.trim().to_owned());
             }
             DisconnectReason::Error(Failure::Transport(error)) => self.end.set(plain(&error)),
             DisconnectReason::Error(_) => {}

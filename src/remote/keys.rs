@@ -10,10 +10,10 @@ use russh::keys::signature::Signer as _;
 use russh::keys::ssh_encoding::Encode;
 use russh::keys::ssh_key::private::KeypairData;
 use russh::keys::{Certificate, HashAlg, PrivateKey, PublicKey};
-use secrecy::ExposeSecret;
 use tokio::sync::{Mutex, OnceCell};
 
 use super::{Prompt, RemoteError};
+use crate::secret;
 
 /// A private key file.
 #[derive(Debug)]
@@ -104,7 +104,8 @@ async fn ask_and_decode(
                 "it is encrypted, and there is no terminal to ask for its passphrase".to_owned()
             );
         };
-        russh::keys::decode_secret_key(text, Some(passphrase.expose_secret()))
+        let passphrase = std::str::from_utf8(secret::bytes(&passphrase)).unwrap_or_default();
+        russh::keys::decode_secret_key(text, Some(passphrase))
             .map(Arc::new)
             .map_err(|_| "the passphrase is wrong".to_owned())
     };
@@ -197,7 +198,7 @@ fn check_mode(path: &Path) -> Result<(), Unusable> {
         .map_err(|error| Unusable::Because(error.to_string()))?
         .permissions()
         .mode();
-    if mode & 0o077 == 0 {
+    if mode.trailing_zeros() >= 6 {
         return Ok(());
     }
     Err(Unusable::Because(format!("others can read it: its mode is {:04o}", mode & 0o7777)))

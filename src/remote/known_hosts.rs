@@ -1,4 +1,4 @@
-//! The known_hosts files: which keys a host may show, and how a new one is added.
+//! The `known_hosts` files: which keys a host may show, and how a new one is added.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Write};
@@ -12,7 +12,7 @@ use sha1::Sha1;
 
 use super::patterns;
 
-/// A line of a known_hosts file that speaks of the host in question.
+/// A line of a `known_hosts` file that speaks of the host in question.
 #[derive(Debug, Clone)]
 pub struct Known {
     /// The key, or the key of an authority.
@@ -38,7 +38,7 @@ pub enum Verdict {
     Revoked(String),
 }
 
-/// The name under which a host stands in known_hosts: `host`, or `[host]:port` off port 22.
+/// The name under which a host stands in `known_hosts`: `host`, or `[host]:port` off port 22.
 #[must_use]
 pub fn name(host: &str, port: u16) -> String {
     let host = host.to_lowercase();
@@ -115,7 +115,7 @@ pub fn append(file: &Path, host: &str, port: u16, key: &PublicKey, hash: Names) 
     target.write_all(format!("{break_line}{hosts} {}\n", key.trim_end()).as_bytes())
 }
 
-/// How a host's name is written into known_hosts.
+/// How a host's name is written into `known_hosts`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Names {
     /// As it is.

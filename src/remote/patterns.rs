@@ -1,4 +1,4 @@
-//! The patterns of OpenSSH: `*`, `?` and `!` in `Host` lines and known_hosts.
+//! The patterns of OpenSSH: `*`, `?` and `!` in `Host` lines and `known_hosts`.
 
 /// Tells whether `text` matches `pattern`, in which `*` and `?` are wildcards.
 #[must_use]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::RemoteError;
 use super::auth::{self, Identities};
 use super::connector::Shared;
-use super::host_key::{Pin, Policy, Purpose};
+use super::host_key::{Kinds, Pin, Policy, Purpose};
 use super::known_hosts::{self, Names};
 use super::ssh_config::{Settings, Subject, Tokens};
 use crate::cluster::Host;
@@ -24,7 +24,7 @@ pub struct Hop {
     pub user: String,
     /// What to log in with.
     pub identities: Identities,
-    /// The name under which the host stands in known_hosts, and its port there.
+    /// The name under which the host stands in `known_hosts`, and its port there.
     pub known_as: (String, u16),
     /// The files to look in; a new key goes to the first.
     pub known_hosts: Vec<PathBuf>,
@@ -54,7 +54,7 @@ impl Hop {
         format!("{}:{}", self.host, self.port)
     }
 
-    /// Reads known_hosts anew: another host's key may have been added meanwhile.
+    /// Reads `known_hosts` anew: another host's key may have been added meanwhile.
     ///
     /// # Errors
     /// When a file cannot be read.
@@ -62,13 +62,8 @@ impl Hop {
         let (name, port) = &self.known_as;
         let known = known_hosts::lookup(&self.known_hosts, name, *port)
             .map_err(|error| RemoteError::Local(format!("cannot read known_hosts: {error}")))?;
-        Ok(Policy {
-            address: self.address(),
-            name: name.clone(),
-            pin: self.pin.clone(),
-            known,
-            purpose,
-        })
+        let (address, name, pin) = (self.address(), name.clone(), self.pin.clone());
+        Ok(Policy { address, name, pin, known, purpose, kinds: Kinds::All })
     }
 }
 
@@ -84,7 +79,7 @@ impl Shared {
     }
 
     fn extend(&self, host: &Host, hops: &mut Vec<Hop>, depth: usize) -> Result<(), RemoteError> {
-        self.check_depth(depth, &host.name)?;
+        Self::check_depth(depth, &host.name)?;
         let wish = Wish {
             host: &host.address,
             user: host.ssh.user.as_deref(),
@@ -128,7 +123,7 @@ impl Shared {
         hops: &mut Vec<Hop>,
         depth: usize,
     ) -> Result<(), RemoteError> {
-        self.check_depth(depth, jump)?;
+        Self::check_depth(depth, jump)?;
         let (hop, settings) = self.hop(&parse_jump(jump)?)?;
         if hops.is_empty() {
             self.extend_by_config(&settings, hops, depth)?;
@@ -137,7 +132,7 @@ impl Shared {
         Ok(())
     }
 
-    fn check_depth(&self, depth: usize, name: &str) -> Result<(), RemoteError> {
+    fn check_depth(depth: usize, name: &str) -> Result<(), RemoteError> {
         if depth < MOST_HOPS {
             return Ok(());
         }
@@ -166,7 +161,7 @@ impl Shared {
         };
         let hop = Hop {
             identities: self.identities(wish, &settings, &tokens),
-            known_hosts: self.known_hosts(&settings, &tokens),
+            known_hosts: Self::known_hosts(&settings, &tokens),
             names: if settings.hash_known_hosts == Some(true) {
                 Names::Hashed
             } else {
@@ -210,7 +205,7 @@ impl Shared {
         }
     }
 
-    fn known_hosts(&self, settings: &Settings, tokens: &Tokens<'_>) -> Vec<PathBuf> {
+    fn known_hosts(settings: &Settings, tokens: &Tokens<'_>) -> Vec<PathBuf> {
         let or = |list: &[String], usual: [&str; 2]| -> Vec<String> {
             if list.is_empty() { usual.map(str::to_owned).to_vec() } else { list.to_vec() }
         };

@@ -175,12 +175,11 @@ impl Connection {
         run.judge(exchange.outcome(), started.elapsed())
     }
 
-    async fn prepare<'a>(
-        &self,
-        script: &'a Script,
+    fn prepare(
+        script: &Script,
         entry: Entry,
         password: Option<SecretString>,
-    ) -> Result<Run<'a>, RemoteError> {
+    ) -> Result<Run<'_>, RemoteError> {
         let marks = Marks::fresh()?;
         let input = match script.body() {
             Body::Empty => Input::Nothing,
@@ -230,7 +229,7 @@ impl Connection {
             // The first run finds out for all that follow.
             Some(&mut known)
         };
-        let run = self.prepare(script, entry, password).await?;
+        let run = Self::prepare(script, entry, password)?;
         let outcome = self.execute(&run, progress).await?;
         let outcome = match outcome {
             Outcome::NotRoot { reason } if run.password.is_none() && wants_password(&reason) => {
@@ -240,7 +239,7 @@ impl Connection {
                     );
                 };
                 entry = Entry::Password;
-                let run = self.prepare(script, entry, Some(password)).await?;
+                let run = Self::prepare(script, entry, Some(password))?;
                 self.execute(&run, progress).await?
             }
             other => other,
@@ -327,7 +326,7 @@ async fn listen(
             ChannelMsg::Data { data } => exchange.stdout(&data),
             ChannelMsg::ExtendedData { data, ext: 1 } => exchange.stderr(&data),
             ChannelMsg::ExitStatus { exit_status } => {
-                exchange.exit(i32::try_from(exit_status).unwrap_or(255))
+                exchange.exit(i32::try_from(exit_status).unwrap_or(255));
             }
             ChannelMsg::ExitSignal { signal_name, .. } => exchange.exit(128 + number(&signal_name)),
             ChannelMsg::Close => return,

@@ -91,7 +91,7 @@ impl SshConfig {
             apply(lines, subject, &mut settings, Scope::Matches);
         }
         if let Some(name) = &settings.host_name {
-            settings.host_name = Some(expand_host(name, subject.host));
+            settings.host_name = Some(expand_host(name, subject.host).to_lowercase());
         }
         settings
     }
@@ -124,7 +124,9 @@ fn apply(lines: &[Line], subject: Subject<'_>, settings: &mut Settings, outer: S
             }
             Line::Include(files) => {
                 let inner = if scope == Scope::Matches { Scope::Matches } else { Scope::Never };
-                files.iter().for_each(|file| apply(file, subject, settings, inner));
+                for file in files {
+                    apply(file, subject, settings, inner);
+                }
             }
             Line::Set(key, values) if scope == Scope::Matches => settings.set(key, values),
             Line::Set(..) => {}
@@ -145,13 +147,19 @@ fn matches_all(criteria: &[parse::Criterion], subject: Subject<'_>, settings: &S
         let user = subject.user.or(settings.user.as_deref()).unwrap_or(subject.local_user);
         let value = match criterion.name.as_str() {
             "all" => return !criterion.negated,
-            "host" => name.as_deref().unwrap_or(subject.host),
-            "originalhost" => subject.host,
+            // Unlike those of a `Host` line, these names know no upper case.
+            "host" => &name.as_deref().unwrap_or(subject.host).to_lowercase(),
+            "originalhost" => &subject.host.to_lowercase(),
             "user" => user,
             "localuser" => subject.local_user,
             _ => return false,
         };
-        let list = criterion.argument.split(',').map(str::to_owned).collect::<Vec<_>>();
+        let lower = criterion.name.ends_with("host");
+        let list = criterion
+            .argument
+            .split(',')
+            .map(|one| if lower { one.to_lowercase() } else { one.to_owned() });
+        let list = list.collect::<Vec<_>>();
         host_matches(&list, value) != criterion.negated
     })
 }
@@ -234,12 +242,11 @@ fn percent(text: &str, value: impl Fn(char) -> Option<String>) -> String {
             continue;
         }
         match characters.next() {
-            Some('%') => expanded.push('%'),
-            Some(token) => match value(token) {
+            Some(token) if token != '%' => match value(token) {
                 Some(text) => expanded.push_str(&text),
                 None => expanded.extend(['%', token]),
             },
-            None => expanded.push('%'),
+            Some(_) | None => expanded.push('%'),
         }
     }
     expanded

@@ -1,5 +1,6 @@
 //! A real sshd on loopback, with its own keys, home and configuration, gone when dropped.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::net::{TcpListener, TcpStream};
@@ -77,27 +78,27 @@ impl Yard {
             ssh: Ssh {
                 user: Some("root".into()),
                 port: Some(port),
-                keys: keys.iter().map(|path| path.to_path_buf()).collect(),
+                keys: keys.iter().map(|path| self.home().join(path)).collect(),
                 connect: Duration::from_secs(2),
                 ..Ssh::default()
             },
             node_ip: None,
             external_ip: None,
             interface: None,
-            labels: Default::default(),
+            labels: BTreeMap::new(),
             taints: Vec::new(),
             gpu: false,
         }
     }
 
-    /// Starts an sshd and writes its key into known_hosts.
+    /// Starts an sshd and writes its key into `known_hosts`.
     pub fn sshd(&self, name: &str, extra: &str) -> Sshd {
         let sshd = self.unknown_sshd(name, extra);
         self.know(&sshd, "ed25519");
         sshd
     }
 
-    /// Writes the key of that kind into known_hosts.
+    /// Writes the key of that kind into `known_hosts`.
     pub fn know(&self, sshd: &Sshd, kind: &str) {
         let key = sshd.host_key(kind);
         let path = self.ssh("known_hosts");

@@ -1,4 +1,4 @@
-//! The lines of an ssh_config file.
+//! The lines of an `ssh_config` file.
 
 use std::fs;
 use std::path::{Path, PathBuf};
