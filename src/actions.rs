@@ -46,7 +46,7 @@ if [ -e "$keep/folders" ]; then while read -r above; do rmdir -- "$above" 2>/dev
 const FORGET_STARTS: &str = r#"{ grep -lsxF -- "$path" /var/lib/oceanid/units/* || :; } | while read -r stamp; do rm -f -- "$stamp"; done
 "#;
 
-fn one<'a>(seen: &'a [Answer], index: usize) -> anyhow::Result<&'a Answer> {
+fn one(seen: &[Answer], index: usize) -> anyhow::Result<&Answer> {
     seen.get(index).ok_or_else(|| anyhow::anyhow!("the probe left question {index} unanswered"))
 }
 

@@ -44,7 +44,7 @@ pub struct Global {
     /// Print one JSON object a line on stdout
     #[arg(long, global = true)]
     pub json: bool,
-    /// Log what oceanid does, to stderr (OCEANID_LOG=debug for more)
+    /// Log what oceanid does, to stderr (`OCEANID_LOG=debug`: more)
     #[arg(short, long, global = true)]
     pub verbose: bool,
 }
@@ -141,7 +141,7 @@ pub enum Command {
         #[arg(short, long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
-    /// Show a host's key, and remember it in known_hosts
+    /// Show a host's key, and remember it in `known_hosts`
     #[command(after_help = "Example:\n  oceanid trust styx")]
     Trust {
         /// The node

@@ -2,15 +2,14 @@
 
 use std::io::Write as _;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use clap::Parser as _;
 
 use crate::cli::{Cli, Command};
-use crate::config;
-use crate::report::{Exit, Style};
-use context::Context;
+use crate::report::{Event, Exit, Observer as _, Style};
+use context::{Context, Teller};
 
 mod bootstrap;
 mod context;
@@ -45,32 +44,47 @@ pub fn main() -> ExitCode {
     result.unwrap_or_else(|error| complain(&error)).into()
 }
 
+/// The operator's wish to stop, and the way to tell that it was heard.
+#[derive(Default)]
+struct Stop {
+    asked: AtomicBool,
+    teller: OnceLock<Teller>,
+}
+
+impl Stop {
+    fn tell(&self, text: &str) {
+        match self.teller.get() {
+            Some(teller) => teller.on(&Event::Warning { host: None, text }),
+            None => say(text),
+        }
+    }
+}
+
 /// Runs the command; the first Ctrl-C lets the running change end, the second leaves it to the host.
 async fn interruptible(cli: Cli) -> anyhow::Result<Exit> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let twice = twice_interrupted(Arc::clone(&stop));
+    let stop = Arc::new(Stop::default());
+    let twice = async {
+        interrupt().await;
+        stop.asked.store(true, Ordering::SeqCst);
+        stop.tell("stopping after the running change; Ctrl-C again to leave at once");
+        interrupt().await;
+    };
     tokio::select! {
-        result = run(cli, stop) => result,
+        result = run(cli, Arc::clone(&stop)) => result,
         () = twice => {
-            say("interrupted twice: what is running on a host goes on there; `oceanid plan` shows what it came to");
+            stop.tell("left at once: a change that is running on a host goes on there, and the next run waits for it");
             Ok(Exit::Interrupted)
         }
     }
 }
 
-async fn twice_interrupted(stop: Arc<AtomicBool>) {
+async fn interrupt() {
     if tokio::signal::ctrl_c().await.is_err() {
-        return std::future::pending().await;
-    }
-    if !stop.swap(true, Ordering::SeqCst) {
-        say("stopping after the running change; Ctrl-C again to leave at once");
-    }
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
-async fn run(cli: Cli, stop: Arc<AtomicBool>) -> anyhow::Result<Exit> {
+async fn run(cli: Cli, stop: Arc<Stop>) -> anyhow::Result<Exit> {
     let global = &cli.global;
     match cli.command {
         Command::Validate => validate::run(global),
@@ -114,10 +128,6 @@ async fn run(cli: Cli, stop: Arc<AtomicBool>) -> anyhow::Result<Exit> {
 fn complain(error: &anyhow::Error) -> Exit {
     let stderr = std::io::stderr();
     let style = Style::of(&stderr);
-    if let Some(invalid) = error.downcast_ref::<config::Invalid>() {
-        validate::show(invalid, style);
-        return Exit::Configuration;
-    }
     if let Some(usage) = error.downcast_ref::<context::Usage>() {
         say(&format!("error: {usage}"));
         return Exit::Usage;

@@ -131,7 +131,7 @@ impl Node {
     #[must_use]
     pub fn unready(&self, version: &str) -> Option<String> {
         let ready = self.status.conditions.iter().find(|condition| condition.kind == "Ready");
-        if !ready.is_some_and(|ready| ready.status == "True") {
+        if ready.is_none_or(|ready| ready.status != "True") {
             let message = ready.map_or("", |ready| ready.message.as_str());
             return Some(format!("Ready is {}: {message}", self.condition("Ready")));
         }

@@ -298,14 +298,13 @@ impl<'a> Frames<'a> {
 }
 
 /// A random word of 128 bits that nothing on a host can guess.
+///
+/// # Panics
+/// When the operating system has no random bytes to give.
 #[must_use]
 pub fn nonce() -> String {
     let mut bytes = [0_u8; 16];
-    rustls::crypto::SecureRandom::fill(
-        rustls::crypto::ring::default_provider().secure_random,
-        &mut bytes,
-    )
-    .expect("the operating system gives random bytes");
+    getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
     bytes.iter().fold(String::from("o"), |mut word, byte| {
         let _ = write!(word, "{byte:02x}");
         word

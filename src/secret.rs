@@ -1,4 +1,5 @@
 //! References to secrets, and the one way to resolve them.
+#![expect(clippy::disallowed_methods, reason = "the one module that may look at a secret")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -34,7 +35,7 @@ impl SecretRef {
             Self::File(path) => file(path)?,
             Self::Command(words) => output(words)?,
         };
-        one_line(bytes).with_context(|| format!("the secret in {self} cannot be used"))
+        one_line(&bytes).with_context(|| format!("the secret in {self} cannot be used"))
     }
 }
 
@@ -54,7 +55,7 @@ impl std::fmt::Display for SecretRef {
 /// SHA-256 of plain bytes, hex.
 #[must_use]
 pub fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{:x}", Sha256::digest(bytes))
 }
 
 /// SHA-256 of a secret, hex: by this its copy on a host is compared.
@@ -122,8 +123,8 @@ fn output(words: &[String]) -> anyhow::Result<Zeroizing<Vec<u8>>> {
     bail!("`{program}` gave no secret: {status}: {last}")
 }
 
-fn one_line(bytes: Zeroizing<Vec<u8>>) -> anyhow::Result<SecretString> {
-    let line = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
+fn one_line(bytes: &[u8]) -> anyhow::Result<SecretString> {
+    let line = bytes.strip_suffix(b"\n").unwrap_or(bytes);
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     ensure!(!line.is_empty(), "it is empty");
     ensure!(!line.contains(&0), "it holds a NUL byte");

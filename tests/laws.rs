@@ -27,9 +27,15 @@ fn step(action: impl Action + 'static) -> Step {
 }
 
 async fn apply(here: &Here, step: &Step) -> anyhow::Result<u32> {
-    let stop = AtomicBool::new(false);
-    let mut run =
-        Run { host: "here", remote: here, observer: &Deaf, name: "run", stop: &stop, changes: 0 };
+    let stopped = AtomicBool::new(false);
+    let mut run = Run {
+        host: "here",
+        remote: here,
+        observer: &Deaf,
+        name: "run",
+        stop: &stopped,
+        changes: 0,
+    };
     run.apply(&[step], None).await.map(|()| run.changes)
 }
 

@@ -19,6 +19,7 @@ pub struct NodeReady {
 
 impl NodeReady {
     /// Waits up to `limit` for `node`; `unit` is what a missed deadline is explained with.
+    #[must_use]
     pub fn new(
         node: &str,
         version: &str,

@@ -28,6 +28,7 @@ pub struct NodeSettings {
 
 impl NodeSettings {
     /// Requires `labels` and `taints` on `node`.
+    #[must_use]
     pub fn new(node: &str, labels: &BTreeMap<String, String>, taints: &[Taint]) -> Self {
         Self { node: node.to_owned(), labels: labels.clone(), taints: taints.to_vec() }
     }

@@ -57,7 +57,7 @@ impl Action for Packages {
         );
         Ok(Some(Change {
             summary: format!("install {}", missing.join(", ")),
-            diff: Some(missing.iter().map(|name| format!("+ {name}\n")).collect()),
+            diff: Some(format!("+ {}\n", missing.join("\n+ "))),
             apply: Script::new(text).deadline(DEADLINE),
             undo: Undo::Never,
         }))

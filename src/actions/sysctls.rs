@@ -1,5 +1,7 @@
 //! Kernel parameters as they are in the running kernel.
 
+use std::fmt::Write as _;
+
 use anyhow::bail;
 
 use super::one;
@@ -42,10 +44,10 @@ impl Action for Sysctls {
             let set = |value: &str| format!("sysctl -qw {}\n", quote(&format!("{key}={value}")));
             apply.push_str(&set(wanted));
             if let Some(present) = present {
-                shown.push_str(&format!("- {key} = {present}\n"));
+                let _ = writeln!(shown, "- {key} = {present}");
                 undo.insert_str(0, &set(present));
             }
-            shown.push_str(&format!("+ {key} = {wanted}\n"));
+            let _ = writeln!(shown, "+ {key} = {wanted}");
         }
         if count == 0 {
             return Ok(None);

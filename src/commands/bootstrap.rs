@@ -14,6 +14,7 @@ pub async fn run(
     apply: &Apply,
     purpose: &str,
 ) -> anyhow::Result<Exit> {
+    context.caution();
     let selection = context.selection(target)?;
     let dialer = context.dialer()?;
     let fleet = context.fleet(&dialer, &selection, apply.parallel, purpose);

@@ -3,19 +3,19 @@
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use anyhow::Context as _;
 use secrecy::SecretString;
 
+use super::Stop;
 use crate::cli::{Global, Steps, Target};
 use crate::cluster::{Cluster, Host};
-use crate::config;
+use crate::config::{self, Diagnostic};
 use crate::fleet::{Dial, Failure, Fleet, Member, Selection};
 use crate::releases::Releases;
 use crate::remote::{AnyRemote, Connector, Local, Prompt, RemoteError, Waiting};
-use crate::report::{Event, Exit, Human, Json, Observer, Totals, exit_code};
+use crate::report::{Deed, Event, Exit, Human, Json, Observer, Totals, exit_code};
 
 /// The command line is well-formed and yet makes no sense.
 #[derive(Debug, thiserror::Error)]
@@ -59,14 +59,14 @@ pub struct Context {
     pub teller: Teller,
     /// Whether the answer is for programs.
     pub json: bool,
-    /// Set when the operator wants to stop.
-    pub stop: Arc<AtomicBool>,
+    stop: Arc<Stop>,
+    warnings: Vec<Diagnostic>,
     begun: Instant,
 }
 
 impl Context {
-    /// Reads cluster.toml and shows its warnings.
-    pub fn new(global: &Global, stop: Arc<AtomicBool>) -> anyhow::Result<Self> {
+    /// Reads cluster.toml.
+    pub fn new(global: &Global, stop: Arc<Stop>) -> anyhow::Result<Self> {
         let loaded = config::load(&global.file)?;
         let names = loaded.cluster.hosts.iter().map(|host| host.name.as_str());
         let teller = if global.json {
@@ -74,10 +74,9 @@ impl Context {
         } else {
             Teller::Human(Arc::new(Human::stderr(names)))
         };
-        for warning in &loaded.warnings {
-            teller.on(&Event::Warning { host: None, text: warning.title() });
-        }
+        drop(stop.teller.set(teller.clone()));
         Ok(Self {
+            warnings: loaded.warnings,
             cluster: loaded.cluster,
             file: global.file.clone(),
             teller,
@@ -85,6 +84,13 @@ impl Context {
             stop,
             begun: Instant::now(),
         })
+    }
+
+    /// Shows what is doubtful in cluster.toml.
+    pub fn caution(&self) {
+        for warning in &self.warnings {
+            self.teller.on(&Event::Warning { host: None, text: warning.title() });
+        }
     }
 
     /// Takes `nodes` to be the machine that oceanid runs on.
@@ -130,7 +136,7 @@ impl Context {
             selection,
             parallel,
             purpose,
-            stop: &self.stop,
+            stop: &self.stop.asked,
             begun: self.begun,
         }
     }
@@ -151,7 +157,7 @@ impl Context {
 
     /// Tells of hosts that failed before anything was changed, and of those that were therefore left alone.
     pub fn give_up(&self, fleet: &Fleet<'_, Dialer, Teller>, failures: &[Failure]) -> Exit {
-        let mut totals = Totals::default();
+        let mut totals = Totals { deed: Deed::Plan, ..Totals::default() };
         for failure in failures {
             totals.failed += 1;
             self.teller.on(&Event::HostFailed { host: &failure.host, error: &failure.error });

@@ -53,7 +53,7 @@ pub async fn run(context: &Context, out: Option<PathBuf>) -> anyhow::Result<Exit
 fn pointed(yaml: &str, name: &str, endpoint: &str) -> anyhow::Result<String> {
     let mut config: Value =
         serde_saphyr::from_str(yaml).context("the server's kubeconfig cannot be read")?;
-    let missing = || format!("the server's kubeconfig has not the form that k3s writes");
+    let missing = || "the server's kubeconfig has not the form that k3s writes";
     for list in ["clusters", "contexts", "users"] {
         let entry = config.pointer_mut(&format!("/{list}/0")).with_context(missing)?;
         entry["name"] = json!(name);

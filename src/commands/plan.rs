@@ -1,9 +1,11 @@
 //! `oceanid plan`: what would change, on stdout; nothing is written to any host.
 
+use std::time::Duration;
+
 use super::context::Context;
 use crate::cli::Target;
 use crate::fleet::HostPlan;
-use crate::report::{self, Diffs, Exit, Style};
+use crate::report::{self, Deed, Diffs, Event, Exit, Observer as _, Style, Totals};
 
 /// Looks at every selected host and prints what would change.
 pub async fn run(
@@ -12,6 +14,7 @@ pub async fn run(
     diff: bool,
     detailed_exitcode: bool,
 ) -> anyhow::Result<Exit> {
+    context.caution();
     let selection = context.selection(target)?;
     let dialer = context.dialer()?;
     let fleet = context.fleet(&dialer, &selection, 10, "plan");
@@ -29,7 +32,21 @@ pub async fn run(
         show(&plans, diffs)?;
     }
     let pending = plans.iter().any(|plan| !plan.changes.is_empty());
+    context.teller.on(&Event::Finished { totals: &totals(&plans, fleet.begun.elapsed()) });
     Ok(if pending && detailed_exitcode { Exit::Pending } else { Exit::Done })
+}
+
+/// What a plan comes to.
+pub fn totals(plans: &[HostPlan], took: Duration) -> Totals {
+    let changed = plans.iter().filter(|plan| !plan.changes.is_empty()).count();
+    Totals {
+        deed: Deed::Plan,
+        unchanged: plans.len() - changed,
+        changed,
+        changes: plans.iter().map(|plan| plan.changes.len()).sum(),
+        took,
+        ..Totals::default()
+    }
 }
 
 /// Prints the plans of all hosts.

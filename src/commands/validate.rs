@@ -1,10 +1,8 @@
 //! `oceanid validate`: cluster.toml alone, no host.
 
-use std::io::Write as _;
-
 use super::{print, say};
 use crate::cli::Global;
-use crate::config::{self, Invalid, Paint};
+use crate::config::{self, Paint};
 use crate::report::{Exit, Style};
 
 /// Checks the file and says what is in it.
@@ -34,23 +32,6 @@ pub fn run(global: &Global) -> anyhow::Result<Exit> {
         cluster.k3s.version,
     ))?;
     Ok(Exit::Done)
-}
-
-/// Shows every mistake in the file.
-pub fn show(invalid: &Invalid, style: Style) {
-    let text = match invalid {
-        Invalid::Unreadable { path, cause } => format!(
-            "error: cannot read `{}`\n  caused by: {cause}\n  hint: `-f FILE` names another file\n",
-            path.display()
-        ),
-        Invalid::Wrong(diagnostics) => {
-            let shown: Vec<String> =
-                diagnostics.iter().map(|diagnostic| diagnostic.render(paint(style))).collect();
-            format!("{}\n", shown.join("\n\n"))
-        }
-    };
-    // With stderr gone there is nobody to tell.
-    drop(std::io::stderr().lock().write_all(text.as_bytes()));
 }
 
 fn paint(style: Style) -> Paint {

@@ -65,7 +65,9 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
         let shared = &*course;
         let results: Vec<_> = futures::stream::iter(agents)
             .map(|(index, member)| async move {
-                (index, &member.host.name, self.host(member, first, shared, Wave::Host).await)
+                let done = self.host(member, first, shared, Wave::Host).await;
+                self.tell_end(&member.host.name, done.changes, done.result.as_ref().err());
+                (index, &member.host.name, done)
             })
             .buffer_unordered(self.parallel.max(1))
             .collect()
@@ -151,6 +153,15 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
         Done { changes: run.changes, result: result.and(released) }
     }
 
+    fn tell_end(&self, host: &str, changes: u32, error: Option<&anyhow::Error>) {
+        let changes = usize::try_from(changes).unwrap_or(usize::MAX);
+        match error {
+            Some(error) => self.observer.on(&Event::HostFailed { host, error }),
+            None => self.observer.on(&Event::HostDone { host, changes }),
+        }
+    }
+
+    /// Counts what the run came to; agents were told of when they ended, servers are only now done.
     fn conclude(
         &self,
         members: &[Member<'a, D::Remote>],
@@ -159,19 +170,18 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
         let mut totals = Totals { took: self.begun.elapsed(), ..Totals::default() };
         for (member, count) in members.iter().zip(&course.counts) {
             let host = member.host.name.as_str();
-            let changes = usize::try_from(*count).unwrap_or(usize::MAX);
-            totals.changes += changes;
-            if course.skipped.iter().any(|name| name == host) {
-                totals.skipped += 1;
-            } else if let Some(failure) = course.failures.iter().find(|lost| lost.host == host) {
-                totals.failed += 1;
-                self.observer.on(&Event::HostFailed { host, error: &failure.error });
-            } else if changes == 0 {
-                totals.unchanged += 1;
-                self.observer.on(&Event::HostDone { host, changes });
-            } else {
-                totals.changed += 1;
-                self.observer.on(&Event::HostDone { host, changes });
+            totals.changes += usize::try_from(*count).unwrap_or(usize::MAX);
+            let failure = course.failures.iter().find(|failure| failure.host == host);
+            let skipped = course.skipped.iter().any(|name| name == host);
+            let count_of = match (skipped, failure, count) {
+                (true, ..) => &mut totals.skipped,
+                (_, Some(_), _) => &mut totals.failed,
+                (.., 0) => &mut totals.unchanged,
+                _ => &mut totals.changed,
+            };
+            *count_of += 1;
+            if member.host.role == Role::Server {
+                self.tell_end(host, *count, failure.map(|failure| &failure.error));
             }
         }
         self.observer.on(&Event::Finished { totals: &totals });

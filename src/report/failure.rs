@@ -165,7 +165,7 @@ impl Failure {
             )?;
         }
         for detail in &self.details {
-            self.write_detail(out, detail, columns)?;
+            detail.write(out, columns)?;
         }
         for cause in &self.causes {
             paragraphs(out, "  caused by: ", "             ", cause, columns)?;
@@ -182,16 +182,18 @@ impl Failure {
         }
         Ok(())
     }
+}
 
-    fn write_detail(&self, out: &mut dyn Write, detail: &Detail, columns: usize) -> io::Result<()> {
-        let indent = " ".repeat(detail.label.len() + 4);
-        if let [line] = detail.lines.as_slice() {
-            return paragraphs(out, &format!("  {}: ", detail.label), &indent, line, columns);
+impl Detail {
+    fn write(&self, out: &mut dyn Write, columns: usize) -> io::Result<()> {
+        let indent = " ".repeat(self.label.len() + 4);
+        if let [line] = self.lines.as_slice() {
+            return paragraphs(out, &format!("  {}: ", self.label), &indent, line, columns);
         }
-        if !detail.lines.is_empty() {
-            writeln!(out, "  {}:", detail.label)?;
+        if !self.lines.is_empty() {
+            writeln!(out, "  {}:", self.label)?;
         }
-        for line in &detail.lines {
+        for line in &self.lines {
             paragraphs(out, "    ", "        ", line, columns)?;
         }
         Ok(())

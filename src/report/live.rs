@@ -61,7 +61,9 @@ impl Live {
         }
         if matches!(event, Event::Finished { .. }) {
             let left: Vec<String> = locked(&self.bars).keys().cloned().collect();
-            left.iter().for_each(|host| self.remove(host));
+            for host in &left {
+                self.remove(host);
+            }
         }
         if !lines.is_empty() {
             // A terminal that went away is no reason to stop the run.

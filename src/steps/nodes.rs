@@ -5,6 +5,7 @@ use crate::actions::NodeSettings;
 use crate::step::Step;
 
 /// What `nodes` makes true in the cluster, in the order of cluster.toml.
+#[expect(clippy::unnecessary_wraps, reason = "every step is built alike")]
 pub fn nodes(inputs: &Inputs<'_>) -> anyhow::Result<Step> {
     let mut step = Step::new("nodes");
     for host in inputs.nodes {
