@@ -117,8 +117,11 @@ fn up(keep: bool, topology: Named) -> Result<()> {
         eprintln!("  {:9} {login}@{} {:?}", host.name(), host.address, host.spec.release);
     }
     if !keep {
-        println!("{}", lab.write_cluster_toml()?.display());
-        eprintln!("HOME={} has the key; Ctrl-C ends the lab", lab.home().display());
+        println!("export OCEANID_FILE='{}'", lab.write_cluster_toml()?.display());
+        for (name, text) in lab.environment() {
+            println!("export {name}='{text}'");
+        }
+        println!("# ready; the lines above let oceanid reach the hosts, Ctrl-C ends them");
         loop {
             std::thread::sleep(Duration::from_hours(1));
         }

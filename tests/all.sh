@@ -1,0 +1,36 @@
+#!/bin/sh
+# Runs every test and every check, on real hosts of its own; needs root, Debian and a Rust toolchain.
+set -eu
+cd "$(dirname "$0")/.."
+export LC_ALL=C.UTF-8
+musl=x86_64-unknown-linux-musl
+
+say() { printf '\n== %s\n' "$1"; }
+
+say 'set-up'
+tests/setup.sh
+
+say 'format and lints'
+cargo fmt --all --check
+cargo clippy --workspace --all-targets --locked -- -D warnings
+cargo deny --offline check licenses bans sources
+shellcheck tests/*.sh tests/lab/scripts/*.sh .ci/run
+# An install script comes with the first release.
+if [ -e install.sh ]; then shellcheck -s sh install.sh; fi
+
+say 'release build: static and small'
+cargo build --release --locked --target "$musl" -p oceanid -p sim
+binary=target/$musl/release/oceanid
+file=$(od -An -tx1 -N4 "$binary" | tr -d ' \n')
+[ "$file" = 7f454c46 ] || { printf '%s is no ELF file\n' "$binary" >&2; exit 1; }
+if readelf -l "$binary" | grep -q INTERP; then
+    printf '%s needs a dynamic linker\n' "$binary" >&2
+    exit 1
+fi
+size=$(stat -c %s "$binary")
+printf 'oceanid: %s bytes, static\n' "$size"
+[ "$size" -le 9000000 ] || { printf 'that is more than 9 MB\n' >&2; exit 1; }
+
+say 'tests'
+export OCEANID_LAB_SIM="$PWD/target/$musl/release/sim"
+cargo nextest run --workspace --locked --no-fail-fast
