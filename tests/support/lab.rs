@@ -56,7 +56,7 @@ impl Operator {
     pub fn program(&self, program: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new("timeout");
         command
-            .args(["--foreground", "--kill-after=5", LIMIT, program])
+            .args(["--foreground", LIMIT, program])
             .args(arguments)
             .current_dir(&self.folder)
             .env_clear()
