@@ -142,6 +142,7 @@ async fn get(url: &str) -> anyhow::Result<String> {
     let client = reqwest::Client::builder()
         .timeout(DEADLINE)
         .user_agent(concat!("oceanid/", env!("CARGO_PKG_VERSION")))
-        .build()?;
+        .build()
+        .context("this machine's CA certificates cannot be read (package `ca-certificates`)")?;
     Ok(client.get(url).send().await?.error_for_status()?.text().await?)
 }
