@@ -35,6 +35,9 @@ while [ ! -d "$above" ]; do printf '%s\n' "$above" >>"$keep/folders"; above=${ab
 ( umask 022; mkdir -p -- "$folder" )
 "#;
 
+/// Removes `$new` however the script ends; dash runs EXIT traps at a signal only if told to exit.
+const DISCARD: &str = "trap 'rm -f -- \"$new\"' EXIT\ntrap 'exit 143' HUP INT TERM\n";
+
 /// Puts back what [`KEEP`] kept; does nothing when the change never began.
 const RESTORE: &str = r#"keep=$OCEANID_UNDO
 if [ -e "$keep/file" ]; then cp -a -- "$keep/file" "$path.oceanid-old"; mv -f -- "$path.oceanid-old" "$path"

@@ -8,6 +8,8 @@ use super::failure::{Detail, Kind};
 
 /// The status of a script that the kernel killed: 128 + SIGKILL.
 const KILLED: i32 = 137;
+/// The status of a change that its deadline ended.
+const LATE: i32 = 124;
 /// The status of a change that waited in vain for one of an earlier run.
 const STILL_RUNNING: i32 = 75;
 
@@ -172,6 +174,10 @@ pub(super) fn change(error: &ChangeFailed) -> Explained {
     let hint = match output.status {
         STILL_RUNNING => format!(
             "wait for it and run the same command again; `ssh {host} cat /var/lib/oceanid/running` names it"
+        ),
+        LATE => format!(
+            "`journalctl -n 50` on {host} may tell what holds it up; \
+             then run the same command again: it goes on from here ({step})"
         ),
         KILLED => format!(
             "out of memory? on the host, `journalctl -k -g oom` tells; \

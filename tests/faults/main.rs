@@ -1,0 +1,10 @@
+//! What goes wrong on the way: real hosts, killed runs, cut links, full disks, bad downloads.
+
+mod disk;
+mod download;
+mod drill;
+mod kill;
+mod link;
+mod lock;
+mod reboot;
+mod start;
