@@ -36,8 +36,8 @@ pub struct Facts {
     pub disk_free_mib: u64,
     /// cgroup v2 controllers, or `v1` on a host of the old hierarchy.
     pub cgroups: Vec<String>,
-    /// Kind of virtualisation, `none` on bare metal.
-    pub virtualization: String,
+    /// What it runs on: the kind of container, or maker and model of the machine; may be empty.
+    pub hardware: String,
     /// The clock, seconds since 1970, at the moment of asking.
     pub clock: f64,
     /// The operator's clock at the same moment, seconds since 1970.
@@ -99,26 +99,32 @@ pub fn script(role: Role) -> Script {
     Script::new(text)
 }
 
+/// Every fork costs a small host a millisecond: files are read by the shell, and the tools that
+/// are needed write for themselves. `/proc/sys` has only strings for it: see `Probe::write_sysctls`.
 const ASK: &str = r#"say() { printf 'fact %s %s\n' "$1" "$2"; }
 first() { if read -r line 2>/dev/null <"$2"; then say "$1" "$line"; fi; }
-say clock "$(date +%s.%N)"
+date '+fact clock %s.%N'
 ( . /etc/os-release; say os "${ID-}"; say os-version "${VERSION_ID-}" )
-say machine "$(uname -m)"
+printf 'fact machine '; uname -m
 first kernel /proc/sys/kernel/osrelease
 first hostname /proc/sys/kernel/hostname
 first machine-id /etc/machine-id
-say cpus "$(nproc)"
+first cpus /sys/devices/system/cpu/online
 while read -r key value unit; do
   if [ "$key" = MemTotal: ]; then say memory "$value"; break; fi
 done </proc/meminfo
-df -Pk /var/lib | while read -r name size used free rest; do say disk-free "$free"; done
+stat -f -c 'fact disk-free %a %S' /var/lib
 if [ -e /sys/fs/cgroup/cgroup.controllers ]; then first cgroups /sys/fs/cgroup/cgroup.controllers
 elif [ -d /sys/fs/cgroup/memory ]; then say cgroups v1; fi
-say virtualization "$(systemd-detect-virt 2>/dev/null || :)"
-if command -v ip >/dev/null; then
-  ip -o addr show scope global | while read -r number name family address rest; do say address "$name $address"; done
-  ip -o route show default | while read -r default via gateway dev name rest; do say default-interface "$name"; done
+if [ -e /run/systemd/container ]; then first hardware /run/systemd/container
+else
+  first hardware /sys/class/dmi/id/sys_vendor; first hardware /sys/class/dmi/id/product_name
+  if read -r line </proc/device-tree/model || [ -n "$line" ]; then say hardware "$line"; fi 2>/dev/null
 fi
+while read -r name to via rest; do
+  if [ "$to" = 00000000 ]; then say default-interface "$name"; break; fi
+done </proc/net/route
+if command -v ip >/dev/null; then ip -o addr show scope global; fi
 "#;
 
 /// The token's files are links that appear only once the server is up; the agents' own goes first.
@@ -148,6 +154,10 @@ pub fn read(output: &Output, asked_at: f64) -> anyhow::Result<Facts> {
         let value = said.get(key).and_then(|values| values.last()).copied().unwrap_or_default();
         value.parse().with_context(|| format!("`{value}` is not a number ({key})"))
     };
+    let cpus = first("cpus")?;
+    let cpus = count(cpus).with_context(|| format!("`{cpus}` is not a list of processors"))?;
+    let free = first("disk-free")?;
+    let free = bytes(free).with_context(|| format!("`{free}` is no count of free blocks"))?;
     let lock = first("lock").ok().and_then(|lock| serde_json::from_str(lock).ok());
     Ok(Facts {
         os: first("os")?.to_owned(),
@@ -156,27 +166,94 @@ pub fn read(output: &Output, asked_at: f64) -> anyhow::Result<Facts> {
         kernel: first("kernel")?.to_owned(),
         hostname: first("hostname")?.to_owned(),
         machine_id: first("machine-id")?.to_owned(),
-        cpus: u32::try_from(number("cpus")?)?,
+        cpus,
         memory_mib: number("memory")? / 1024,
-        disk_free_mib: number("disk-free")? / 1024,
+        disk_free_mib: free / (1024 * 1024),
         cgroups: maybe("cgroups")
             .unwrap_or_default()
             .split_whitespace()
             .map(str::to_owned)
             .collect(),
-        virtualization: maybe("virtualization")
-            .filter(|kind| !kind.is_empty())
-            .unwrap_or_else(|| "none".to_owned()),
+        hardware: said.get("hardware").map(|words| words.join(" ")).unwrap_or_default(),
         clock: first("clock")?.parse().context("the host's clock is not a number")?,
         asked_at,
-        addresses: said
-            .get("address")
-            .into_iter()
-            .flatten()
-            .map(|&address| address.to_owned())
-            .collect(),
+        addresses: output.stdout.lines().filter_map(address).collect(),
         default_interface: maybe("default-interface"),
         lock,
         join_token: first("join-token").ok().map(SecretString::from),
     })
+}
+
+/// How many processors the kernel's list `0-3,6` names.
+fn count(list: &str) -> Option<u32> {
+    list.split(',').try_fold(0, |sum, range| {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        Some(sum + last.parse::<u32>().ok()?.checked_sub(first.parse().ok()?)? + 1)
+    })
+}
+
+/// Free blocks and their size, as bytes.
+fn bytes(free: &str) -> Option<u64> {
+    let (blocks, size) = free.split_once(' ')?;
+    blocks.parse::<u64>().ok()?.checked_mul(size.parse().ok()?)
+}
+
+/// Interface and address of a line of `ip -o addr`.
+fn address(line: &str) -> Option<String> {
+    let mut words = line.split_whitespace();
+    words.next()?.strip_suffix(':')?.parse::<u32>().ok()?;
+    let (name, _family, address) = (words.next()?, words.next()?, words.next()?);
+    Some(format!("{name} {address}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::{Role, count, read, script};
+    use crate::remote::Output;
+
+    fn asked_here(shell: &str) -> Output {
+        let script = script(Role::Agent);
+        let output = Command::new(shell).args(["-c", script.text()]).output().expect("it runs");
+        Output {
+            status: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    fn said(command: &str) -> String {
+        let output = Command::new("sh").args(["-c", command]).output().expect("it runs");
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
+    #[test]
+    fn the_facts_of_this_machine_are_what_its_own_tools_say() {
+        for shell in ["dash", "bash"] {
+            let output = asked_here(shell);
+            let facts = read(&output, 0.0).expect("this machine has facts");
+            assert_eq!(output.stderr, "", "{shell}");
+            assert_eq!(facts.machine, said("uname -m"));
+            assert_eq!(facts.hostname, said("uname -n"));
+            assert_eq!(facts.cpus.to_string(), said("nproc --all"));
+            assert_eq!(
+                format!("{} {}", facts.os, facts.os_version),
+                said(". /etc/os-release; echo \"$ID $VERSION_ID\"")
+            );
+            let free: u64 = said("df -Pm /var/lib | awk 'END { print $4 }'").parse().expect("df");
+            assert!(facts.disk_free_mib.abs_diff(free) < 1024, "{} {free}", facts.disk_free_mib);
+            let interface = said("ip -o route show default | awk '{ print $5; exit }'");
+            assert_eq!(facts.default_interface.unwrap_or_default(), interface);
+            let addresses = said("ip -o addr show scope global | awk '{ print $2, $4 }'");
+            assert_eq!(facts.addresses.join("\n"), addresses);
+        }
+    }
+
+    #[test]
+    fn the_kernels_list_of_processors_is_counted() {
+        let counts = ["0", "0-3", "0-3,6", "0,2,4-5"].map(count);
+        assert_eq!(counts, [Some(1), Some(4), Some(5), Some(4)]);
+        assert_eq!(["", "3-1", "a"].map(count), [None; 3]);
+    }
 }

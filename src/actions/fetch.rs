@@ -49,22 +49,25 @@ impl Fetch {
         format!("/var/lib/oceanid/sums/{}", secret::sha256(self.path.as_bytes()))
     }
 
-    /// A question about the hash that reads the whole file only if it changed since it was noted.
+    /// What is there, then its hash: the whole file is read only if it changed since that was noted.
     pub(super) fn question(&self) -> Question {
         Question::Script(format!(
-            "path={path} noted=\n[ -f \"$path\" ] || exit 0\n\
-             now=$(stat -c '%i %s %Y %Z' -- \"$path\")\n\
+            "path={path} noted=\n[ -e \"$path\" ] || exit 0\n\
+             there=$(stat -c '%i %s %Y %Z %F|%a|%U:%G' -- \"$path\")\n\
+             now=${{there%\"${{there#* * * * }}\"}}\n\
+             printf '%s\\n' \"${{there#\"$now\"}}\"\n[ -f \"$path\" ] || exit 0\n\
              if [ -r {stamp} ]; then read -r noted <{stamp}; fi\n\
-             case $noted in \"$now \"*) printf '%s\\n' \"${{noted##* }}\" ;;\n\
+             case $noted in \"$now\"*) printf '%s\\n' \"${{noted##* }}\" ;;\n\
              *) sha256sum -- \"$path\" ;; esac\n",
             path = quote(&self.path),
             stamp = self.stamp(),
         ))
     }
 
-    /// Whether the answer to [`Self::question`] is the wanted hash.
+    /// Whether the answer to [`Self::question`] has the wanted hash.
     pub(super) fn is(&self, seen: &[Answer], index: usize) -> anyhow::Result<bool> {
-        Ok(output(seen, index)?.stdout.split_whitespace().next() == Some(self.sha256.as_str()))
+        let sum = output(seen, index)?.stdout.lines().nth(1).unwrap_or_default();
+        Ok(sum.split_whitespace().next() == Some(self.sha256.as_str()))
     }
 
     fn apply(&self) -> Script {
@@ -119,16 +122,12 @@ impl Action for Fetch {
     }
 
     fn probe(&self) -> Vec<Question> {
-        let stat = Question::Script(format!(
-            "if [ -e {path} ]; then stat -c '%F|%a|%U:%G' -- {path}; fi",
-            path = quote(&self.path)
-        ));
-        vec![stat, self.question()]
+        vec![self.question()]
     }
 
     fn diff(&self, seen: &[Answer]) -> anyhow::Result<Option<Change>> {
-        let there = output(seen, 0)?.stdout.trim();
-        if self.is(seen, 1)? && there == "regular file|755|root:root" {
+        let there = output(seen, 0)?.stdout.lines().next().unwrap_or_default();
+        if self.is(seen, 0)? && there == "regular file|755|root:root" {
             return Ok(None);
         }
         if !there.is_empty() && !there.starts_with("regular ") {

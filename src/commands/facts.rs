@@ -43,7 +43,7 @@ fn described(name: &str, facts: &Facts) -> String {
         &format!("{}, {} cpus, {} MiB memory", facts.machine, facts.cpus, facts.memory_mib),
     );
     row("free disk", &format!("{} MiB in /var/lib", facts.disk_free_mib));
-    row("virtualization", &facts.virtualization);
+    row("hardware", &facts.hardware);
     row("cgroups", &facts.cgroups.join(" "));
     row("clock", &format!("{:+.1} s to this machine's", facts.ahead()));
     for address in &facts.addresses {

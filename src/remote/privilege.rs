@@ -122,9 +122,10 @@ pub fn wrapper(text: &str, limit: Duration, entry: Entry, input: Input, marks: &
             format!("if [ \"$u\" = 0 ]; then {run}; else {sudo} {run}; fi")
         }
     };
+    let user = if matches!(entry, Entry::Unknown | Entry::Password) { "$(id -u)" } else { "" };
     let end = quote(&marks.end());
     format!(
-        "umask 077\nLC_ALL=C PATH={PATH}\nexport LC_ALL PATH\ns={}\nu=$(id -u)\n\
+        "umask 077\nLC_ALL=C PATH={PATH}\nexport LC_ALL PATH\ns={}\nu={user}\n\
          printf '%s%s\\n' {} \"$u\" >&2\n{run}\nr=$?\n\
          printf '%s%s\\n' {end} \"$r\"\nprintf '%s%s\\n' {end} \"$r\" >&2\nexit \"$r\"\n",
         quote(&inner(text, entry, input, marks)),

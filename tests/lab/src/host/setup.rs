@@ -16,6 +16,7 @@ use crate::topology::{HostSpec, Place, Privilege};
 
 const INIT: &str = include_str!("../../scripts/init.sh");
 const HOST: &str = include_str!("../../scripts/host.sh");
+const INSTANCE: &str = include_str!("../../scripts/instance.sh");
 
 /// Where a host is put.
 #[derive(Debug)]
@@ -177,15 +178,16 @@ impl Host {
         addresses.join(" ")
     }
 
-    /// Starts the further sshd instances, each a process with limits of its own.
+    /// Starts the further sshd instances: each looks like a host with a name and an identity of its own.
     pub(crate) fn start_instances(&self) -> Result<()> {
         if self.instances.is_empty() {
             return Ok(());
         }
+        fs::write(self.root().join("usr/local/sbin/lab-instance"), INSTANCE)?;
         let names: Vec<String> = self.instances.iter().map(|a| format!("lab-sshd@{a}")).collect();
         self.exec(&format!(
             "printf '%s\\n' '[Service]' \
-             'ExecStart=/usr/sbin/sshd -D -o ListenAddress=%i -o PidFile=none' \
+             'ExecStart=/usr/bin/unshare --mount --uts /bin/sh /usr/local/sbin/lab-instance %i' \
              > /run/systemd/system/lab-sshd@.service
              systemctl daemon-reload
              systemctl start {}",
