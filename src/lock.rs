@@ -103,7 +103,7 @@ async fn try_take<R: Remote>(
     let mine = serde_json::to_string(mine)?;
     let over = over.map(serde_json::to_string).transpose()?.unwrap_or_default();
     let text = format!(
-        "set -eu\numask 077\nstate={STATE}\nmkdir -p -m 0700 -- \"$state\"\nlock=$state/lock\n\
+        "set -eu\numask 077\nstate={STATE}\nmkdir -p -- \"$state\"\nlock=$state/lock\n\
          exec 8>>\"$lock.flock\"\nflock -w 10 8\n\
          if read -r held 2>/dev/null <\"$lock\" && [ \"$held\" != {over} ]; then printf '%s\\n' \"$held\"; exit 3; fi\n\
          printf '%s\\n' {mine} >\"$lock.new\"\nmv -f -- \"$lock.new\" \"$lock\"\n\
