@@ -121,7 +121,7 @@ async fn try_take<R: Remote>(
     let mine = serde_json::to_string(mine)?;
     let over = over.map(serde_json::to_string).transpose()?.unwrap_or_default();
     let text = format!(
-        "set -eu\numask 077\n{FULL}state={STATE}\nmkdir -p -m 0700 -- \"$state\"\nlock=$state/lock\n\
+        "set -eu\numask 077\n{FULL}state={STATE}\nmkdir -p -- \"$state\"\nlock=$state/lock\n\
          exec 8>>\"$lock.flock\"\nflock -w 10 8\n\
          if read -r held 2>/dev/null <\"$lock\" && [ \"$held\" != {over} ]; then printf '%s\\n' \"$held\"; exit 3; fi\n\
          {{ printf '%s\\n' {mine} >\"$lock.new\" && mv -f -- \"$lock.new\" \"$lock\"; }} || {{ full; exit 1; }}\n\

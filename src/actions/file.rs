@@ -99,7 +99,7 @@ impl File {
     fn write(&self) -> Script {
         let check =
             self.check.as_ref().map_or(String::new(), |check| format!("{check} \"$new\"\n"));
-        let sum = self.sha256().unwrap_or_default();
+        let sum = quote(&self.sha256().unwrap_or_default());
         let text = format!(
             "path={path} folder={folder}\n{KEEP}\
              new=$path.oceanid-new\n{DISCARD}cat >\"$new\"\n\
