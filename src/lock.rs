@@ -66,8 +66,9 @@ impl Lock {
     }
 
     /// Whether the run that took it can still be alive, as far as this machine can tell.
-    fn is_alive(&self, mine: &Self) -> bool {
-        let here = self.boot == mine.boot && !self.boot.is_empty();
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        let here = self.boot == here() && !self.boot.is_empty();
         let ended = here && began(self.pid) != self.began;
         self.expires > Timestamp::now() && !ended
     }
@@ -98,50 +99,45 @@ pub async fn take<R: Remote>(
     mine: &Lock,
     progress: &Progress<'_>,
 ) -> anyhow::Result<()> {
-    let mut over: Option<Lock> = None;
+    // Compared as it is written there: another version may write the same claim otherwise.
+    let mut over = String::new();
     for _ in 0..3 {
-        let Some(other) = try_take(remote, mine, over.as_ref(), progress).await? else {
+        let Some(held) = try_take(remote, mine, &over, progress).await? else {
             return Ok(());
         };
-        if other.is_alive(mine) {
+        let other: Lock = serde_json::from_str(&held)
+            .with_context(|| format!("the lock is of another version of oceanid: {held}"))?;
+        if other.is_alive() {
             return Err(Held { host: host.to_owned(), lock: other }.into());
         }
-        over = Some(other);
+        over = held;
     }
     bail!("cannot take the lock on `{host}`: other runs keep taking it")
 }
 
-/// Writes the claim unless a lock is there, other than the one that is `over`.
+/// Writes the claim unless a lock is there, other than the one that is `over`; that lock's text.
 async fn try_take<R: Remote>(
     remote: &R,
     mine: &Lock,
-    over: Option<&Lock>,
+    over: &str,
     progress: &Progress<'_>,
-) -> anyhow::Result<Option<Lock>> {
+) -> anyhow::Result<Option<String>> {
     let mine = serde_json::to_string(mine)?;
-    let over = over.map(serde_json::to_string).transpose()?.unwrap_or_default();
     let text = format!(
         "set -eu\numask 077\n{FULL}state={STATE}\nmkdir -p -- \"$state\"\nlock=$state/lock\n\
          exec 8>>\"$lock.flock\"\nflock -w 10 8\n\
-         if read -r held 2>/dev/null <\"$lock\" && [ \"$held\" != {over} ]; then printf '%s\\n' \"$held\"; exit 3; fi\n\
+         if IFS= read -r held 2>/dev/null <\"$lock\" && [ \"$held\" != {over} ]; then printf '%s\\n' \"$held\"; exit 3; fi\n\
          {{ printf '%s\\n' {mine} >\"$lock.new\" && mv -f -- \"$lock.new\" \"$lock\"; }} || {{ full; exit 1; }}\n\
          exec 9>>\"$state/change.flock\"\n{wait}",
         wait = await_earlier("exit 75"),
-        over = quote(&over),
+        over = quote(over),
         mine = quote(&mine),
     );
     let script = Script::new(text).deadline(PATIENCE + Duration::from_secs(30));
     let output = remote.run(&script, progress).await?;
     match output.status {
         0 => Ok(None),
-        3 => {
-            let held = output.stdout.trim();
-            Ok(Some(
-                serde_json::from_str(held).with_context(|| {
-                    format!("the lock is of another version of oceanid: {held}")
-                })?,
-            ))
-        }
+        3 => Ok(Some(output.stdout.trim_end_matches('\n').to_owned())),
         _ => bail!("cannot take the lock: {}", output.stderr.trim()),
     }
 }
@@ -201,21 +197,22 @@ mod tests {
     fn a_lock_lives_as_long_as_the_process_that_took_it() {
         let mut child = std::process::Command::new("sleep").arg("60").spawn().expect("sleep runs");
         let theirs = Lock { pid: child.id(), began: super::began(child.id()), ..lock() };
-        assert!(theirs.is_alive(&lock()));
+        assert!(theirs.is_alive());
         let reused = Lock { began: theirs.began.map(|ticks| ticks - 1), ..theirs.clone() };
-        assert!(!reused.is_alive(&lock()), "another process has that number now");
+        assert!(!reused.is_alive(), "another process has that number now");
         child.kill().expect("our child");
         child.wait().expect("our child");
-        assert!(!theirs.is_alive(&lock()));
+        assert!(!theirs.is_alive());
     }
 
     #[test]
     fn what_cannot_be_seen_from_here_is_alive_until_it_expires() {
         let elsewhere = Lock { boot: String::from("another boot"), pid: u32::MAX, ..lock() };
-        assert!(elsewhere.is_alive(&lock()));
+        assert!(elsewhere.is_alive());
         let expired = Lock { expires: elsewhere.taken, ..elsewhere };
-        assert!(!expired.is_alive(&lock()));
-        let container = Lock { boot: lock().boot.replace("pid:[", "pid:[1"), pid: u32::MAX, ..lock() };
-        assert!(container.is_alive(&lock()), "its processes are not ours to see");
+        assert!(!expired.is_alive());
+        let container =
+            Lock { boot: lock().boot.replace("pid:[", "pid:[1"), pid: u32::MAX, ..lock() };
+        assert!(container.is_alive(), "its processes are not ours to see");
     }
 }

@@ -85,9 +85,9 @@ status=0; wait "$curl" || status=$?
 if [ "$status" -ne 0 ]; then
   # Room for the message itself.
   rm -f -- "$new"
-  cat -- "$log" >&2
-  printf 'cannot download %s (curl says %s); nothing was replaced\n' "$url" "$status" >&2
-  if [ "$status" -eq 23 ]; then printf 'no space left on the disk of %s\n' "$folder" >&2; fi
+  printf 'cannot download %s; nothing was replaced\n' "$url" >&2
+  if [ "$status" -eq 23 ]; then printf 'no space left on the disk of %s\n' "$folder" >&2
+  else tail -n 1 -- "$log" >&2; fi
   exit 1
 fi
 sum=$(sha256sum <"$new"); sum=${{sum%% *}}

@@ -104,7 +104,7 @@ impl File {
             "path={path} folder={folder}\n{KEEP}\
              new=$path.oceanid-new\n{DISCARD}cat >\"$new\"\n\
              sum=$(sha256sum <\"$new\")\n\
-             [ \"${{sum%% *}}\" = {sum} ] || {{ echo 'the upload broke off; nothing was replaced' >&2; exit 74; }}\n\
+             [ \"${{sum%% *}}\" = {sum} ] || {{ echo 'the upload broke off; the old file is untouched' >&2; exit 74; }}\n\
              chown {owner} -- \"$new\"\nchmod {mode:04o} -- \"$new\"\n{check}sync -- \"$new\"\n\
              {FORGET_STARTS}mv -f -- \"$new\" \"$path\"\n",
             path = quote(&self.path),

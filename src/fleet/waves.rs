@@ -43,6 +43,19 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
         self.conclude(&members, course)
     }
 
+    /// Takes away what dead runs of this machine hold: a host that needs no change is locked by nobody else.
+    ///
+    /// # Errors
+    /// When a host does not answer.
+    pub async fn bury(&self, members: &[Member<'a, D::Remote>]) -> anyhow::Result<()> {
+        for member in members {
+            if let Some(dead) = member.facts.lock.as_ref().filter(|lock| !lock.is_alive()) {
+                lock::release(&member.remote, dead, "died").await?;
+            }
+        }
+        Ok(())
+    }
+
     async fn servers(&self, members: &mut [Member<'a, D::Remote>], course: &mut Course<'_>) {
         for index in 0..members.len() {
             let first = first_server(self.cluster, members).cloned();

@@ -2,6 +2,7 @@
 
 use crate::engine::{ChangeFailed, NotHeld};
 use crate::lock::Held;
+use crate::releases::NoSums;
 use crate::remote::RemoteError;
 
 use super::failure::{Detail, Kind};
@@ -206,6 +207,15 @@ pub(super) fn held(error: &Held) -> Explained {
         lock.expires.strftime("%H:%M UTC")
     );
     Explained::new(Kind::Held, hint)
+}
+
+pub(super) fn no_sums(error: &NoSums) -> Explained {
+    let hint = format!(
+        "no host was touched; check `k3s.version` and `sources.k3s` in cluster.toml: \
+         `curl -iL {}` shows what is served there",
+        error.url()
+    );
+    Explained::new(Kind::Other, hint)
 }
 
 pub(super) fn interrupted() -> Explained {

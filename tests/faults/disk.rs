@@ -21,12 +21,13 @@ fn a_host_without_room_is_refused_before_it_is_touched() {
     let refused = site.run(&["bootstrap", "--yes"]);
     assert_eq!(refused.code, Some(1), "{}", refused.stderr);
     assert!(
-        refused.stderr.contains("0 MiB are free in /var/lib; k3s needs 2048"),
+        refused.said().contains("0 MiB are free in /var/lib; k3s needs 2048"),
         "{}",
         refused.stderr
     );
     assert_eq!(bare.diff(&host.manifest(&[]).expect("manifest")), Vec::<String>::new());
     host.free_disk().expect("free");
+    host.exec("rm -f /var/tmp/lab-rest").expect("exec");
     site.converge();
     site.assert_whole(&["tethys"]);
 }
@@ -55,13 +56,16 @@ fn a_disk_that_fills_up_in_a_run_is_said_and_leaves_nothing_half_written() {
     let mut run = site.watch();
     run.reach("change-started", "program /usr/local/bin/k3s");
     run.reach("change-done", "program /usr/local/bin/k3s");
-    host.fill_disk(0).expect("fill");
+    host.fill_disk(64).expect("fill");
+    // To the last block.
+    host.output("dd if=/dev/zero of=/var/tmp/lab-rest bs=1K status=none").expect("exec");
     assert_eq!(run.finish().0, Some(1), "{:#?}", run.seen);
     let said = run.failure("tethys").to_lowercase();
     assert!(said.contains("no space left"), "a full disk is called so: {said}");
     assert_eq!(strays(host), "");
 
     host.free_disk().expect("free");
+    host.exec("rm -f /var/tmp/lab-rest").expect("exec");
     site.converge();
     site.assert_whole(&["tethys"]);
 }

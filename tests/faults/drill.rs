@@ -24,7 +24,6 @@ pub struct Site<'a> {
 }
 
 /// What a run came to.
-#[derive(Debug)]
 pub struct Outcome {
     pub code: Option<i32>,
     pub stdout: String,
@@ -38,6 +37,13 @@ pub struct Watched {
     events: Receiver<Value>,
     pub seen: Vec<Value>,
     begun: Instant,
+}
+
+impl Outcome {
+    /// What it said on stderr, without the breaks of lines.
+    pub fn said(&self) -> String {
+        self.stderr.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
 }
 
 impl<'a> Site<'a> {
@@ -76,11 +82,6 @@ impl<'a> Site<'a> {
 
     fn write(&self) {
         fs::write(&self.file, toml::to_string(&self.table).expect("TOML")).expect("writable");
-    }
-
-    /// Forgets `oceanid.lock`.
-    pub fn forget_sums(&self) {
-        fs::remove_file(self.file.with_file_name("oceanid.lock")).expect("it was there");
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
@@ -158,8 +159,10 @@ pub fn assert_clean(host: &Host) {
 
 /// Files that a change wrote beside the one that it was to replace.
 pub fn strays(host: &Host) -> String {
-    host.exec("find /etc /usr/local /var/lib/oceanid -name '*.oceanid-new' -o -name '*.oceanid-old'")
-        .expect("exec")
+    host.exec(
+        "find /etc /usr/local /var/lib/oceanid -name '*.oceanid-new' -o -name '*.oceanid-old'",
+    )
+    .expect("exec")
 }
 
 fn end(child: &mut Child, deadline: Instant) -> Option<i32> {

@@ -50,7 +50,7 @@ fn kill_in_each_change(site: &Site<'_>) -> BTreeSet<String> {
             let Some(event) = run.until(|_| true) else { break None };
             waited |= says(&event, &format!("a change of an earlier run: {amidst}"));
             if is(&event, "change-started") {
-                current = event["subject"].as_str().expect("a subject").to_owned();
+                event["subject"].as_str().expect("a subject").clone_into(&mut current);
             }
             let inside = is(&event, "progress") && LONG.contains(&current.as_str());
             let place = format!("{} {current}", if inside { "amidst" } else { "before" });
@@ -120,6 +120,7 @@ fn a_run_killed_at_any_boundary_is_finished_by_the_next() {
         assert!(places.iter().filter(|place| place.starts_with("amidst ")).count() >= 2);
     });
     let wanted = made(&calm.1, calm.2);
+    assert_receipts(calm.2);
     for (site, bare, host) in [&after, &amidst] {
         let made = made(bare, host);
         let differs: Vec<_> = apart(&made, &wanted).collect();
@@ -134,10 +135,15 @@ fn a_run_killed_at_any_boundary_is_finished_by_the_next() {
 fn assert_receipts(host: &Host) {
     let text = host.exec("cat /var/lib/oceanid/receipts/*.jsonl").expect("exec");
     let (mut intents, mut outcomes) = (0, 0);
+    let mut numbers = BTreeSet::new();
     for line in text.lines() {
         let entry: Value = serde_json::from_str(line).expect("a receipt's line is whole");
         match entry["entry"].as_str() {
-            Some("intent") => intents += 1,
+            Some("intent") => {
+                intents += 1;
+                let name = format!("{} of {}", entry["number"], entry["run"]);
+                assert!(numbers.insert(name.clone()), "number {name} was given twice:\n{text}");
+            }
             Some("outcome") => {
                 outcomes += 1;
                 assert_eq!(entry["status"], 0, "{line}");

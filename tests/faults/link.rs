@@ -25,8 +25,8 @@ fn assert_noticed(run: &mut Watched, host: &Host) {
 
 #[test]
 fn a_link_cut_while_apt_runs_is_noticed_and_apt_ends_its_work() {
-    let lab = Lab::up(Topology::of(vec![HostSpec::new("cut"), HostSpec::new("frozen")]))
-        .expect("a lab");
+    let lab =
+        Lab::up(Topology::of(vec![HostSpec::new("cut"), HostSpec::new("frozen")])).expect("a lab");
     std::thread::scope(|scope| {
         for name in ["cut", "frozen"] {
             let lab = &lab;
@@ -55,7 +55,7 @@ fn a_link_cut_in_mid_upload_leaves_the_old_file() {
     let old = fs::read(&path).expect("the old file");
 
     let mut keys = toml::Table::new();
-    keys.insert("node-label".into(), "x".repeat(UPLOAD).into());
+    keys.insert("kubelet-arg".into(), "x".repeat(UPLOAD).into());
     site.set("k3s", "server", keys);
     let mut run = site.watch();
     run.reach("change-started", "file /etc/rancher/k3s/config.yaml");
@@ -65,8 +65,8 @@ fn a_link_cut_in_mid_upload_leaves_the_old_file() {
         std::thread::sleep(Duration::from_millis(1));
     }
     host.cut().expect("cut");
-    let size = fs::metadata(&new).expect("an upload in its midst").len();
-    assert!(size < UPLOAD as u64, "the cut came too late");
+    let arrived = fs::metadata(&new).expect("an upload in its midst").len();
+    assert!(arrived < UPLOAD as u64, "the cut came too late");
     assert_noticed(&mut run, host);
     assert_eq!(fs::read(&path).expect("the file"), old, "never half a file");
 

@@ -40,9 +40,10 @@ fn a_lock_of_another_machine_is_respected_until_it_is_unlocked_or_expires() {
 
     let refused = site.run(&["bootstrap", "--yes"]);
     assert_eq!(refused.code, Some(1), "{}", refused.stderr);
-    for part in ["`tethys` is held by `join calypso` of ines@elsewhere since ", "oceanid unlock tethys"]
+    for part in
+        ["`tethys` is held by `join calypso` of ines@elsewhere since ", "oceanid unlock tethys"]
     {
-        assert!(refused.stderr.contains(part), "no `{part}` in\n{}", refused.stderr);
+        assert!(refused.said().contains(part), "no `{part}` in\n{}", refused.stderr);
     }
     let now = host.manifest(&["/var/lib/oceanid"]).expect("manifest");
     assert_eq!(bare.diff(&now), Vec::<String>::new(), "a refused run changes nothing");
@@ -69,7 +70,7 @@ fn of_two_runs_at_once_the_second_says_who_holds_the_host() {
     let second = site.run(&["bootstrap", "--yes"]);
     assert_eq!(second.code, Some(1), "{}", second.stderr);
     assert!(
-        second.stderr.contains("`tethys` is held by `bootstrap` of operator@"),
+        second.said().contains("`tethys` is held by `bootstrap` of operator@"),
         "the second run must say who holds the host:\n{}",
         second.stderr
     );

@@ -26,9 +26,10 @@ fn a_server_that_does_not_start_is_explained_and_its_agents_are_left_alone() {
     let bare = lab.host("styx").manifest(&[]).expect("manifest");
     let failed = site.run(&["bootstrap", "--yes"]);
     assert_eq!(failed.code, Some(1), "{}", failed.stderr);
-    for part in ["k3s.service does not start", "its last lines:", "bogus-key", "tethys must be up first"]
+    for part in
+        ["k3s.service does not start", "its last lines:", "bogus-key", "tethys must be up first"]
     {
-        assert!(failed.stderr.contains(part), "no `{part}` in\n{}", failed.stderr);
+        assert!(failed.said().contains(part), "no `{part}` in\n{}", failed.stderr);
     }
     assert!(failed.took < Duration::from_secs(60), "took {:?}", failed.took);
     let now = lab.host("styx").manifest(&[]).expect("manifest");
@@ -50,8 +51,7 @@ fn an_agent_that_cannot_reach_its_server_says_which_address() {
     let failed = site.run(&["bootstrap", "--yes"]);
     assert_eq!(failed.code, Some(1), "{}", failed.stderr);
     let part = "the API at https://203.0.113.7:6443/cacerts does not answer from here";
-    let said = failed.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(said.contains(part), "{}", failed.stderr);
+    assert!(failed.said().contains(part), "{}", failed.stderr);
     let styx = lab.host("styx");
     let there = styx.exec("ls /usr/local/bin /etc/rancher 2>/dev/null || :").expect("exec");
     assert!(!there.contains("k3s"), "nothing of k3s before the server is known: {there}");
