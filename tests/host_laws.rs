@@ -109,21 +109,21 @@ impl<'a> Ground<'a> {
         planned.into_iter().map(|planned| planned.change.summary).collect()
     }
 
+    #[expect(clippy::print_stderr, reason = "shown when the test fails")]
     async fn apply(&mut self, step: &Step) -> anyhow::Result<u32> {
         self.runs += 1;
-        let stop = AtomicBool::new(false);
+        let interrupted = AtomicBool::new(false);
         let name = self.run();
         let mut run = Run {
             host: "tethys",
             remote: &self.connection,
             observer: &Nobody,
             name: &name,
-            stop: &stop,
+            stop: &interrupted,
             changes: 0,
         };
         let done = run.apply(&[step], None).await;
         if let Err(failed) = done.as_ref().map_err(|error| error.downcast_ref::<ChangeFailed>()) {
-            // Shown only when the test fails.
             eprintln!("{failed:?}");
         }
         done.map(|()| run.changes)
@@ -312,7 +312,7 @@ async fn node_settings(ground: &mut Ground<'_>) {
     let step = one(NodeSettings::new("tethys", &labels, &[taint]));
     // The label of cluster.toml goes, ours and our taint come.
     let state = format!(
-        "{kubectl} get node tethys -o json | grep -e provider -e law -e team -e ours -e theirs || :"
+        "{kubectl} get node tethys -o json | grep -e provider -e law -e team -e ours -e theirs | tr -d , | sort"
     );
     ground.holds(&step, &["set 3 values"], &state, Law::UndoRestores).await;
     ground.apply(&step).await.expect("it works");
