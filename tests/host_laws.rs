@@ -280,7 +280,7 @@ async fn a_unit_that_fails_says_why(ground: &mut Ground<'_>) {
     let step = service("four", "echo my last words; exit 3");
     let error = ground.apply(&step).await.expect_err("it cannot start");
     let failed = error.downcast::<ChangeFailed>().expect("a change failed");
-    for said in ["law.service does not start", "exit status 3", "my last words"] {
+    for said in ["law.service does not start", "status=3/", "my last words"] {
         assert!(failed.output.stderr.contains(said), "no `{said}` in {}", failed.output.stderr);
     }
     ground.undo().await;
@@ -342,7 +342,8 @@ async fn node_ready(ground: &mut Ground<'_>) {
     let failed = error.downcast::<ChangeFailed>().expect("a change failed");
     assert!(failed.output.stderr.contains("unit k3s.service is inactive"), "{failed:?}");
     ground.exec("systemctl start --no-block k3s");
-    assert_eq!(ground.apply(&ready(60)).await.expect("it comes up"), 1);
+    // It may be up before the first look.
+    assert!(ground.apply(&ready(60)).await.expect("it comes up") <= 1);
     assert_eq!(ground.summaries(&ready(60)).await, Vec::<String>::new());
     assert_eq!(files.diff(&ground.files()), Vec::<String>::new());
     let kubectl = ground.exec("/usr/local/bin/k3s kubectl get node tethys --no-headers");
