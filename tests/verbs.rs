@@ -26,8 +26,10 @@ fn three() -> Topology {
 #[test]
 fn a_cluster_grows_node_by_node_and_is_looked_at() {
     let operator = Operator::before(three());
-    let tethys = operator.lab.host("tethys");
-    tethys.exec("echo SIM_GRACE=3 >/etc/sim.env").expect("a shell");
+    for name in ["tethys", "styx", "calypso"] {
+        let quick = "printf 'SIM_HEARTBEAT=1\nSIM_GRACE=8\n' >/etc/sim.env";
+        operator.lab.host(name).exec(quick).expect("a shell");
+    }
     an_unknown_key_is_refused_until_it_is_trusted(&operator);
     facts_are_what_the_hosts_are(&operator);
     operator.run(&["bootstrap", "tethys", "--yes"]).exits(0);

@@ -101,9 +101,8 @@ impl Said {
     /// Every event called `name` of a run with `--json`.
     #[track_caller]
     pub fn events(&self, name: &str) -> Vec<Value> {
-        let lines = self.stdout.lines().map(|line| {
-            serde_json::from_str::<Value>(line).unwrap_or_else(|_| panic!("no JSON: {line}"))
-        });
+        let lines = self.stdout.lines();
+        let lines = lines.map(|line| serde_json::from_str::<Value>(line).expect("a line is JSON"));
         lines.filter(|event| event["event"] == name).collect()
     }
 }
