@@ -11,11 +11,12 @@ use crate::drill::{Site, says};
 /// Changes that take so long that a kill in their midst is a case of its own.
 const LONG: &[&str] = &["packages", "program /usr/local/bin/k3s", "unit k3s.service"];
 
-/// Files whose content is of one host alone, or is made afresh at each start.
+/// Files whose content is of one host alone: keys made at a start, caches with times in them.
 const OWN: &[&str] = &[
     "/etc/rancher/k3s/config.yaml",
     "/etc/rancher/k3s/k3s.yaml",
     "/etc/rancher/node/password",
+    "/var/cache/apt/pkgcache.bin",
     "/var/cache/ldconfig/aux-cache",
 ];
 
