@@ -126,15 +126,16 @@ impl<R: Remote, O: Observer> Run<'_, R, O> {
         Ok(())
     }
 
-    /// Looks, changes, and looks again: a restart may bring up a wait that nobody foresaw.
+    /// Looks, changes, and looks again until nothing is left.
     async fn step(&mut self, step: &Step) -> anyhow::Result<()> {
-        let mut changed: Vec<String> = Vec::new();
+        let mut done: Vec<String> = Vec::new();
         loop {
             let planned = plan(self.remote, &[step]).await?;
             if planned.is_empty() {
                 return Ok(());
             }
-            if let Some(left) = planned.iter().find(|left| changed.contains(&left.subject)) {
+            // A change may make another one necessary, a restart a wait; none is necessary twice.
+            if let Some(left) = planned.iter().find(|planned| done.contains(&planned.subject)) {
                 return Err(NotHeld {
                     host: self.host.to_owned(),
                     step: step.name,
@@ -143,12 +144,12 @@ impl<R: Remote, O: Observer> Run<'_, R, O> {
                 }
                 .into());
             }
-            for change in planned {
+            for change in &planned {
                 if self.stop.load(Ordering::SeqCst) {
                     return Err(Interrupted.into());
                 }
-                self.change(&change).await?;
-                changed.push(change.subject);
+                self.change(change).await?;
+                done.push(change.subject.clone());
             }
         }
     }

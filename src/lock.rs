@@ -125,10 +125,10 @@ async fn try_take<R: Remote>(
     let mine = serde_json::to_string(mine)?;
     let text = format!(
         "set -eu\numask 077\n{FULL}state={STATE}\nmkdir -p -- \"$state\"\nlock=$state/lock\n\
-         exec 8>>\"$lock.flock\"\nflock -w 10 8\n\
+         exec 8>>\"$lock.flock\"\nflock -w 10 8 || {{ echo 'others are taking it right now' >&2; exit 1; }}\n\
          if IFS= read -r held 2>/dev/null <\"$lock\" && [ \"$held\" != {over} ]; then printf '%s\\n' \"$held\"; exit 3; fi\n\
          {{ printf '%s\\n' {mine} >\"$lock.new\" && mv -f -- \"$lock.new\" \"$lock\"; }} || {{ full; exit 1; }}\n\
-         exec 9>>\"$state/change.flock\"\n{wait}",
+         exec 8>&- 9>>\"$state/change.flock\"\n{wait}",
         wait = await_earlier("exit 75"),
         over = quote(over),
         mine = quote(&mine),

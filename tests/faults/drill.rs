@@ -59,6 +59,9 @@ impl<'a> Site<'a> {
             let server = node["name"].as_str() == names.first().copied();
             let role = if server { "server" } else { "agent" };
             node.insert("role".into(), role.into());
+            let mut labels = toml::Table::new();
+            labels.insert("oceanid.node/drill".into(), "yes".into());
+            node.insert("labels".into(), labels.into());
         }
         let folder = lab.dir().join(format!("site-{}", names.join("-")));
         fs::create_dir_all(&folder).expect("a folder");

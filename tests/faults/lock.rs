@@ -64,9 +64,12 @@ fn a_lock_of_another_machine_is_respected_until_it_is_unlocked_or_expires() {
 fn of_two_runs_at_once_the_second_says_who_holds_the_host() {
     let lab = Lab::up(Topology::of(vec![HostSpec::new("tethys")])).expect("a lab");
     let site = Site::new(&lab, &["tethys"]);
+    let mut dead = site.watch();
+    dead.reach("change-started", "packages");
+    dead.progress("apt-get");
+    dead.kill();
     let mut first = site.watch();
-    first.reach("change-started", "packages");
-    first.progress("apt-get");
+    first.progress("waiting up to 600 s for a change of an earlier run: packages");
     let second = site.run(&["bootstrap", "--yes"]);
     assert_eq!(second.code, Some(1), "{}", second.stderr);
     assert!(
@@ -74,6 +77,7 @@ fn of_two_runs_at_once_the_second_says_who_holds_the_host() {
         "the second run must say who holds the host:\n{}",
         second.stderr
     );
+    assert!(second.took.as_secs() < 20, "it must say so at once, not after {:?}", second.took);
     assert_eq!(first.finish().0, Some(0), "the first run goes on: {:#?}", first.seen);
     assert_clean(lab.host("tethys"));
     let third = site.converge();

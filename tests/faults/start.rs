@@ -26,9 +26,12 @@ fn a_server_that_does_not_start_is_explained_and_its_agents_are_left_alone() {
     let bare = lab.host("styx").manifest(&[]).expect("manifest");
     let failed = site.run(&["bootstrap", "--yes"]);
     assert_eq!(failed.code, Some(1), "{}", failed.stderr);
-    for part in
-        ["k3s.service does not start", "its last lines:", "bogus-key", "tethys must be up first"]
-    {
+    for part in [
+        "k3s.service does not start",
+        "the last lines of k3s.service:",
+        "bogus-key",
+        "tethys must be up first",
+    ] {
         assert!(failed.said().contains(part), "no `{part}` in\n{}", failed.stderr);
     }
     assert!(failed.took < Duration::from_secs(60), "took {:?}", failed.took);

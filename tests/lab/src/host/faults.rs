@@ -88,10 +88,12 @@ impl Host {
             bail!("`{}` has no disk of its own: `HostSpec::disk`", self.name());
         }
         self.exec(&format!(
-            "free=$(df --output=avail -k / | tail -n 1)
-             fallocate -l \"$((free - {kibibytes}))K\" /var/tmp/lab-fill 2>/dev/null ||
-             dd if=/dev/zero of=/var/tmp/lab-fill bs=1K count=\"$((free - {kibibytes}))\" \
-                status=none"
+            "free() {{ df --output=avail -k / | tail -n 1; }}
+             # All but the last of it at once: allocation alone misses what it needs for itself.
+             fallocate -l \"$(($(free) - {kibibytes} - 32768))K\" /var/tmp/lab-fill 2>/dev/null || :
+             head -c \"$(($(free) - {kibibytes}))K\" /dev/zero >>/var/tmp/lab-fill ||
+             # Others on the host may have written meanwhile.
+             [ \"$(free)\" -le {kibibytes} ]"
         ))
         .map(drop)
     }

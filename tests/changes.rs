@@ -1,4 +1,4 @@
-//! What a change keeps on its host, its deadline, and its wait for an earlier one; needs root.
+//! One change: what it keeps, its deadline, its wait for an earlier one, what follows from it; needs root.
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 mod support;
@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use oceanid::actions::Command;
-use oceanid::engine::{ChangeFailed, Run};
+use oceanid::engine::{ChangeFailed, NotHeld, Run};
 use oceanid::receipt::{self, Entry};
 use oceanid::report::{Event, Observer};
 use oceanid::script::Script;
@@ -97,4 +97,28 @@ async fn a_change_whose_end_nobody_hears_still_gets_its_outcome() {
     assert!(matches!(entries.as_slice(), [Entry::Intent(_), Entry::Outcome { status: 0, .. }]));
     assert!(!here.state("running").exists(), "nothing runs any more");
     assert_eq!(here.tree().len(), 1, "nothing else was made");
+}
+
+#[tokio::test]
+async fn what_a_change_makes_necessary_is_done_in_the_same_run() {
+    let here = Here::new("dash");
+    let [ready, config] = ["ready", "config"].map(|name| here.path(name));
+    fs::write(&ready, "").unwrap();
+    let mut step = Step::new("law");
+    let restart = Script::new(format!("rm {ready}\n: >{config}\n"));
+    step.ensure(Command::new("config", "replace", format!("[ -e {config} ]"), restart));
+    let wait = Script::new(format!(": >{ready}\n"));
+    step.ensure(Command::new("ready", "wait", format!("[ -e {ready} ]"), wait));
+    apply(&here, &step, &Deaf).await.unwrap();
+    assert_eq!(here.tree().keys().collect::<Vec<_>>(), [&config, &ready]);
+}
+
+#[tokio::test]
+async fn what_does_not_hold_is_not_tried_for_ever() {
+    let here = Here::new("dash");
+    let mut step = Step::new("law");
+    step.ensure(Command::new("stone", "push", "false", Script::new(":\n")));
+    let error = apply(&here, &step, &Deaf).await.unwrap_err();
+    assert!(error.is::<NotHeld>(), "{error:#}");
+    assert_eq!(receipt::read(&here.receipt()).unwrap().len(), 2, "it was pushed once");
 }
