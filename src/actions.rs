@@ -35,6 +35,22 @@ while [ ! -d "$above" ]; do printf '%s\n' "$above" >>"$keep/folders"; above=${ab
 ( umask 022; mkdir -p -- "$folder" )
 "#;
 
+/// `last_words UNIT SINCE` prints at most 18 lines: the newest, and the newest that look like errors.
+///
+/// The verdict is printed after them: the report shows a script's last lines, and the very last as the cause.
+const LAST_WORDS: &str = r#"last_words() {
+  journalctl --sync 2>/dev/null || :
+  said=$(journalctl -q -u "$1" -n 300 --no-pager -o cat --since "@$2")
+  printf 'the last lines of %s:\n' "$1"
+  printf '%s\n' "$said" | tail -n 12
+  worst=$(printf '%s\n' "$said" | grep -iE 'fatal|panic|error|incorrect|invalid|fail' | tail -n 4) || :
+  if [ -n "$worst" ]; then printf 'what looks like errors:\n%s\n' "$worst"; fi
+}
+"#;
+
+/// Removes `$new` however the script ends; dash runs EXIT traps at a signal only if told to exit.
+const DISCARD: &str = "trap 'rm -f -- \"$new\"' EXIT\ntrap 'exit 143' HUP INT TERM\n";
+
 /// Puts back what [`KEEP`] kept; does nothing when the change never began.
 const RESTORE: &str = r#"keep=$OCEANID_UNDO
 if [ -e "$keep/file" ]; then cp -a -- "$keep/file" "$path.oceanid-old"; mv -f -- "$path.oceanid-old" "$path"

@@ -126,27 +126,31 @@ impl<R: Remote, O: Observer> Run<'_, R, O> {
         Ok(())
     }
 
+    /// Looks, changes, and looks again: a restart may bring up a wait that nobody foresaw.
     async fn step(&mut self, step: &Step) -> anyhow::Result<()> {
-        let planned = plan(self.remote, &[step]).await?;
-        if planned.is_empty() {
-            return Ok(());
-        }
-        for change in &planned {
-            if self.stop.load(Ordering::SeqCst) {
-                return Err(Interrupted.into());
+        let mut changed: Vec<String> = Vec::new();
+        loop {
+            let planned = plan(self.remote, &[step]).await?;
+            if planned.is_empty() {
+                return Ok(());
             }
-            self.change(change).await?;
+            if let Some(left) = planned.iter().find(|left| changed.contains(&left.subject)) {
+                return Err(NotHeld {
+                    host: self.host.to_owned(),
+                    step: step.name,
+                    subject: left.subject.clone(),
+                    summary: left.change.summary.clone(),
+                }
+                .into());
+            }
+            for change in planned {
+                if self.stop.load(Ordering::SeqCst) {
+                    return Err(Interrupted.into());
+                }
+                self.change(&change).await?;
+                changed.push(change.subject);
+            }
         }
-        let Some(left) = plan(self.remote, &[step]).await?.into_iter().next() else {
-            return Ok(());
-        };
-        Err(NotHeld {
-            host: self.host.to_owned(),
-            step: step.name,
-            subject: left.subject,
-            summary: left.change.summary,
-        }
-        .into())
     }
 
     async fn change(&mut self, planned: &Planned) -> anyhow::Result<()> {

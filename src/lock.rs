@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::receipt::STATE;
+use crate::receipt::{FULL, PATIENCE, STATE, await_earlier};
 use crate::remote::{Progress, Remote};
 use crate::script::{Script, quote};
 
@@ -21,10 +21,13 @@ pub struct Lock {
     pub run: String,
     /// `user@machine` of the operator.
     pub owner: String,
-    /// The boot of the operator's machine that the process belongs to.
+    /// The boot of the operator's machine that the process belongs to, and its namespace of processes.
     pub boot: String,
     /// The operator's process.
     pub pid: u32,
+    /// When that process began, in ticks since the boot: numbers of processes come again.
+    #[serde(default)]
+    pub began: Option<u64>,
     /// The command: `bootstrap`, `join calypso`.
     pub purpose: String,
     /// When it was taken.
@@ -50,12 +53,12 @@ impl Lock {
         let now = Timestamp::now();
         let user = std::env::var("USER").unwrap_or_else(|_| String::from("unknown"));
         let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         Self {
             run: run.to_owned(),
             owner: format!("{user}@{}", machine.trim()),
-            boot: boot.trim().to_owned(),
+            boot: here(),
             pid: std::process::id(),
+            began: began(std::process::id()),
             purpose: purpose.to_owned(),
             taken: now,
             expires: now + HOLDS,
@@ -63,11 +66,27 @@ impl Lock {
     }
 
     /// Whether the run that took it can still be alive, as far as this machine can tell.
-    fn is_alive(&self, mine: &Self) -> bool {
-        let here = self.boot == mine.boot && !self.boot.is_empty();
-        let ended = here && !std::path::Path::new(&format!("/proc/{}", self.pid)).exists();
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        let here = self.boot == here() && !self.boot.is_empty();
+        let ended = here && began(self.pid) != self.began;
         self.expires > Timestamp::now() && !ended
     }
+}
+
+/// This boot and this namespace of processes: containers of one machine share only the boot.
+fn here() -> String {
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let space = std::fs::read_link("/proc/self/ns/pid").unwrap_or_default();
+    let boot = boot.trim();
+    if boot.is_empty() { String::new() } else { format!("{boot} {}", space.display()) }
+}
+
+/// When the process began; `None` when there is none.
+fn began(pid: u32) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name in parentheses may hold anything; the 22nd field is the 20th after it.
+    stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
 }
 
 /// Claims the host; a claim of a run that is over is replaced.
@@ -80,52 +99,45 @@ pub async fn take<R: Remote>(
     mine: &Lock,
     progress: &Progress<'_>,
 ) -> anyhow::Result<()> {
-    let mut over: Option<Lock> = None;
+    // Compared as it is written there: another version may write the same claim otherwise.
+    let mut over = String::new();
     for _ in 0..3 {
-        let Some(other) = try_take(remote, mine, over.as_ref(), progress).await? else {
+        let Some(held) = try_take(remote, mine, &over, progress).await? else {
             return Ok(());
         };
-        if other.is_alive(mine) {
+        let other: Lock = serde_json::from_str(&held)
+            .with_context(|| format!("the lock is of another version of oceanid: {held}"))?;
+        if other.is_alive() {
             return Err(Held { host: host.to_owned(), lock: other }.into());
         }
-        over = Some(other);
+        over = held;
     }
     bail!("cannot take the lock on `{host}`: other runs keep taking it")
 }
 
-/// Writes the claim unless a lock is there, other than the one that is `over`.
+/// Writes the claim unless a lock is there, other than the one that is `over`; that lock's text.
 async fn try_take<R: Remote>(
     remote: &R,
     mine: &Lock,
-    over: Option<&Lock>,
+    over: &str,
     progress: &Progress<'_>,
-) -> anyhow::Result<Option<Lock>> {
+) -> anyhow::Result<Option<String>> {
     let mine = serde_json::to_string(mine)?;
-    let over = over.map(serde_json::to_string).transpose()?.unwrap_or_default();
     let text = format!(
-        "set -eu\numask 077\nstate={STATE}\nmkdir -p -m 0700 -- \"$state\"\nlock=$state/lock\n\
+        "set -eu\numask 077\n{FULL}state={STATE}\nmkdir -p -- \"$state\"\nlock=$state/lock\n\
          exec 8>>\"$lock.flock\"\nflock -w 10 8\n\
-         if read -r held 2>/dev/null <\"$lock\" && [ \"$held\" != {over} ]; then printf '%s\\n' \"$held\"; exit 3; fi\n\
-         printf '%s\\n' {mine} >\"$lock.new\"\nmv -f -- \"$lock.new\" \"$lock\"\n\
-         exec 9>>\"$state/change.flock\"\n\
-         if ! flock -n 9; then\n\
-         printf '::oceanid:: waiting up to 600 s for a change of an earlier run: %s\\n' \"$(cat \"$state/running\")\" >&2\n\
-         flock -w 600 9\nfi\n",
-        over = quote(&over),
+         if IFS= read -r held 2>/dev/null <\"$lock\" && [ \"$held\" != {over} ]; then printf '%s\\n' \"$held\"; exit 3; fi\n\
+         {{ printf '%s\\n' {mine} >\"$lock.new\" && mv -f -- \"$lock.new\" \"$lock\"; }} || {{ full; exit 1; }}\n\
+         exec 9>>\"$state/change.flock\"\n{wait}",
+        wait = await_earlier("exit 75"),
+        over = quote(over),
         mine = quote(&mine),
     );
-    let script = Script::new(text).deadline(Duration::from_secs(630));
+    let script = Script::new(text).deadline(PATIENCE + Duration::from_secs(30));
     let output = remote.run(&script, progress).await?;
     match output.status {
         0 => Ok(None),
-        3 => {
-            let held = output.stdout.trim();
-            Ok(Some(
-                serde_json::from_str(held).with_context(|| {
-                    format!("the lock is of another version of oceanid: {held}")
-                })?,
-            ))
-        }
+        3 => Ok(Some(output.stdout.trim_end_matches('\n').to_owned())),
         _ => bail!("cannot take the lock: {}", output.stderr.trim()),
     }
 }
@@ -145,8 +157,8 @@ pub async fn release<R: Remote>(remote: &R, mine: &Lock, outcome: &str) -> anyho
     let mine = serde_json::to_string(mine)?;
     let text = format!(
         "set -eu\numask 077\nstate={STATE}\n\
-         printf '%s\\n' {line} >>\"$state/audit.jsonl\"\n\
-         if read -r held 2>/dev/null <\"$state/lock\" && [ \"$held\" = {mine} ]; then rm -f -- \"$state/lock\"; fi\n",
+         if read -r held 2>/dev/null <\"$state/lock\" && [ \"$held\" = {mine} ]; then rm -f -- \"$state/lock\"; fi\n\
+         printf '%s\\n' {line} >>\"$state/audit.jsonl\"\n",
         line = quote(&line.to_string()),
         mine = quote(&mine),
     );
@@ -171,4 +183,36 @@ pub async fn break_open<R: Remote>(remote: &R) -> anyhow::Result<Option<String>>
     }
     let held = output.stdout.trim();
     Ok((!held.is_empty()).then(|| held.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Lock;
+
+    fn lock() -> Lock {
+        Lock::new("run", "bootstrap")
+    }
+
+    #[test]
+    fn a_lock_lives_as_long_as_the_process_that_took_it() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().expect("sleep runs");
+        let theirs = Lock { pid: child.id(), began: super::began(child.id()), ..lock() };
+        assert!(theirs.is_alive());
+        let reused = Lock { began: theirs.began.map(|ticks| ticks - 1), ..theirs.clone() };
+        assert!(!reused.is_alive(), "another process has that number now");
+        child.kill().expect("our child");
+        child.wait().expect("our child");
+        assert!(!theirs.is_alive());
+    }
+
+    #[test]
+    fn what_cannot_be_seen_from_here_is_alive_until_it_expires() {
+        let elsewhere = Lock { boot: String::from("another boot"), pid: u32::MAX, ..lock() };
+        assert!(elsewhere.is_alive());
+        let expired = Lock { expires: elsewhere.taken, ..elsewhere };
+        assert!(!expired.is_alive());
+        let container =
+            Lock { boot: lock().boot.replace("pid:[", "pid:[1"), pid: u32::MAX, ..lock() };
+        assert!(container.is_alive(), "its processes are not ours to see");
+    }
 }

@@ -1,10 +1,12 @@
 //! What a host keeps of our changes: intent before, outcome after, and what takes them back.
 
+use std::time::Duration;
+
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
 use crate::action::{Change, Undo};
-use crate::script::{Script, quote};
+use crate::script::{PROGRESS_MARK, Script, quote};
 
 /// Where everything that oceanid keeps on a host is, `root:root` 0700.
 pub const STATE: &str = "/var/lib/oceanid";
@@ -14,6 +16,18 @@ pub const SCHEMA: u32 = 1;
 
 /// How much of a change's output is kept for the report, bytes.
 const SHOWN_OUTPUT: u32 = 16_384;
+
+/// How long a change waits for one of an earlier run, which goes on although that run is dead.
+pub const PATIENCE: Duration = Duration::from_secs(600);
+
+/// How much longer than change and patience together the whole may take: bookkeeping on a slow host.
+const SLACK: Duration = Duration::from_secs(30);
+
+/// `full` names the disks that have no room left: a write that fails rarely says so itself.
+pub const FULL: &str = "full() {\n\
+    df -Pk / /var/lib /usr/local 2>/dev/null | while read -r disk size used free share at; do\n\
+    case $free in [0-9]|[0-9][0-9]|[0-9][0-9][0-9]) printf 'no space left on the disk of %s: %s KiB are free\\n' \"$at\" \"$free\" ;; esac\n\
+    done | sort -u >&2\n}\n";
 
 /// What every change's script begins with: `progress TEXT` reaches the operator while it runs.
 const PRELUDE: &str = "set -eu\nprogress() { printf '::oceanid:: %s\\n' \"$*\" >&3 || :; }\n";
@@ -101,29 +115,48 @@ impl Intent {
         let intent = Entry::Intent(self.clone());
         let intent = serde_json::to_string(&intent).expect("an intent is plain data");
         let text = format!(
-            "trap '' PIPE\numask 077\n\
-             state={STATE}\nreceipt=$state/receipts/{run}.jsonl\nkeep=$state/undo/{run}/{number}\n\
+            "trap '' PIPE\numask 077\n{FULL}\
+             state={STATE} receipt={STATE}/receipts/{run}.jsonl keep={STATE}/undo/{run}/{number}\n\
              mkdir -p -- \"$state/receipts\" \"$state/units\" \"$keep\" || exit 1\n\
-             exec 3>&2 9>>\"$state/change.flock\" || exit 1\n\
-             flock -w 600 9 || {{ echo \"another change is still running: $(cat \"$state/running\")\" >&2; exit 75; }}\n\
-             printf '%s\\n' {subject} >\"$state/running\"\n\
-             printf '%s\\n' {intent} >>\"$receipt\" || exit 1\n\
+             exec 3>&2 9>>\"$state/change.flock\" || exit 1\n{wait}\
+             printf '%s\\n' {subject} >\"$state/running\" && printf '%s\\n' {intent} >>\"$receipt\" || {{ full; exit 1; }}\n\
              scope=\n\
              if [ -d /run/systemd/system ]; then scope='systemd-run --scope --quiet --collect'; fi\n\
-             OCEANID_UNDO=$keep $scope /bin/sh -c {apply} >\"$state/output\" 2>\"$state/errors\"\n\
+             begun=$(date +%s)\n\
+             OCEANID_UNDO=$keep $scope timeout -k 5 {limit} /bin/sh -c {apply} >\"$state/output\" 2>\"$state/errors\"\n\
              status=$?\n\
              printf '{{\"entry\":\"outcome\",\"number\":{number},\"status\":%s}}\\n' \"$status\" >>\"$receipt\"\n\
              rm -f -- \"$state/running\"\n\
              tail -c {SHOWN_OUTPUT} -- \"$state/output\"\ntail -c {SHOWN_OUTPUT} -- \"$state/errors\" >&2\n\
+             if [ \"$status\" -ne 0 ]; then full; fi\n\
+             case $status in 124|137) if [ $(( $(date +%s) - begun )) -ge {limit} ]; then\n\
+             echo 'it was still running after {limit} s and was ended' >&2; exit 124; fi ;; esac\n\
              exit \"$status\"\n",
             run = self.run,
             number = self.number,
+            wait = await_earlier("exit 75"),
             subject = quote(&self.subject),
             intent = quote(&intent),
+            limit = apply.limit().as_secs().max(1),
             apply = quote(&format!("{PRELUDE}{}", apply.text())),
         );
-        Script::new(text).stdin(apply.body().clone()).deadline(apply.limit())
+        // The change's own deadline is kept on the host; the wait before it must not eat that up.
+        let deadline = PATIENCE + apply.limit() + SLACK;
+        Script::new(text).stdin(apply.body().clone()).deadline(deadline)
     }
+}
+
+/// Waits for a change that goes on without its run, and tells for which; expects `$state` and its lock on 9.
+#[must_use]
+pub fn await_earlier(otherwise: &str) -> String {
+    let patience = PATIENCE.as_secs();
+    format!(
+        "if ! flock -n 9; then\n\
+         running=$(cat -- \"$state/running\" 2>/dev/null) || running='it does not say which'\n\
+         printf '{PROGRESS_MARK}waiting up to {patience} s for a change of an earlier run: %s\\n' \"$running\" >&2\n\
+         flock -w {patience} 9 || {{ printf 'a change of an earlier run has not ended within {patience} s: %s\\n' \"$running\" >&2; {otherwise}; }}\n\
+         fi\n"
+    )
 }
 
 /// Reads a receipt's lines; a last line that was cut off counts as not written.
@@ -169,5 +202,5 @@ pub fn undo(entries: &[Entry]) -> Script {
         text.push_str(&part);
     }
     text.push_str("exit \"$failed\"\n");
-    Script::new(text).deadline(std::time::Duration::from_secs(300))
+    Script::new(text).deadline(Duration::from_secs(300))
 }

@@ -4,14 +4,57 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
 use crate::cluster::{Cluster, Sources};
 use crate::facts::Arch;
 
 /// How long the list of hashes may take to arrive.
-const DEADLINE: Duration = Duration::from_secs(30);
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// The list of hashes of a release is not to be had.
+#[derive(Debug, thiserror::Error)]
+pub enum NoSums {
+    /// This machine cannot tell whom to trust.
+    #[error("this machine's CA certificates cannot be read (package `ca-certificates`)")]
+    NoAuthorities {
+        /// Where the list should be.
+        url: String,
+        /// Why not.
+        #[source]
+        cause: reqwest::Error,
+    },
+    /// Nothing, or something broken, comes from there.
+    #[error("cannot get `{url}`")]
+    NotServed {
+        /// Where the list should be.
+        url: String,
+        /// Why not.
+        #[source]
+        cause: reqwest::Error,
+    },
+    /// Something else comes from there: a proxy's page.
+    #[error("`{url}` is not a list of sha256 sums with a line for `{file}`")]
+    NotSums {
+        /// Where the list should be.
+        url: String,
+        /// The program that it should name.
+        file: &'static str,
+    },
+}
+
+impl NoSums {
+    /// Where the list should be.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        match self {
+            Self::NoAuthorities { url, .. }
+            | Self::NotServed { url, .. }
+            | Self::NotSums { url, .. } => url,
+        }
+    }
+}
 
 /// The resolved versions and hashes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -122,9 +165,16 @@ impl Releases {
     }
 }
 
-async fn fetch_sum(sources: &Sources, version: &str, arch: Arch) -> anyhow::Result<String> {
+async fn fetch_sum(sources: &Sources, version: &str, arch: Arch) -> Result<String, NoSums> {
     let url = format!("{}/{version}/sha256sum-{}.txt", sources.k3s, arch.name());
-    let text = get(&url).await.with_context(|| format!("cannot get `{url}`"))?;
+    let client = match client() {
+        Ok(client) => client,
+        Err(cause) => return Err(NoSums::NoAuthorities { url, cause }),
+    };
+    let text = match get(&client, &url).await {
+        Ok(text) => text,
+        Err(cause) => return Err(NoSums::NotServed { url, cause: cause.without_url() }),
+    };
     let file = arch.k3s_file();
     let sum = text.lines().find_map(|line| {
         let (sum, name) = line.split_once(char::is_whitespace)?;
@@ -132,16 +182,20 @@ async fn fetch_sum(sources: &Sources, version: &str, arch: Arch) -> anyhow::Resu
     });
     match sum {
         Some(sum) if sum.len() == 64 && sum.bytes().all(|byte| byte.is_ascii_hexdigit()) => Ok(sum),
-        _ => bail!("`{url}` is not a list of sha256 sums with a line for `{file}`"),
+        _ => Err(NoSums::NotSums { url, file }),
     }
 }
 
-async fn get(url: &str) -> anyhow::Result<String> {
+/// Gets `url` once, within [`DEADLINE`].
+async fn get(client: &reqwest::Client, url: &str) -> Result<String, reqwest::Error> {
+    client.get(url).send().await?.error_for_status()?.text().await
+}
+
+fn client() -> Result<reqwest::Client, reqwest::Error> {
     // A second installation changes nothing: it is the same provider.
     drop(rustls::crypto::ring::default_provider().install_default());
-    let client = reqwest::Client::builder()
+    reqwest::Client::builder()
         .timeout(DEADLINE)
         .user_agent(concat!("oceanid/", env!("CARGO_PKG_VERSION")))
-        .build()?;
-    Ok(client.get(url).send().await?.error_for_status()?.text().await?)
+        .build()
 }

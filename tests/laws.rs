@@ -306,3 +306,33 @@ async fn a_cut_receipt_still_undoes_what_it_holds() {
     assert_eq!(here.run(&undo, &|_: &str| ()).await.unwrap().status, 0);
     assert_eq!(here.tree(), before);
 }
+
+#[tokio::test]
+async fn what_a_change_upsets_is_brought_back_in_the_same_run() {
+    under_each_shell(async |here| {
+        let (config, up) = (here.path("config"), here.path("up"));
+        fs::write(&up, "").unwrap();
+        let test = |path: &str| format!("[ -e {path} ]");
+        let restart = Script::new(format!(": >{config}; rm {up}"));
+        let mut step = step(Command::new("config", "write, restart", test(&config), restart));
+        let wait = Script::new(format!(": >{up}"));
+        step.ensure(Command::new("up", "wait", test(&up), wait));
+        assert_eq!(summaries(&here, &step).await, ["write, restart"]);
+        assert_eq!(apply(&here, &step).await.unwrap(), 2);
+        assert_eq!(summaries(&here, &step).await, Vec::<String>::new());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_change_that_does_not_hold_is_made_once_and_named() {
+    under_each_shell(async |here| {
+        let count = here.path("count");
+        let script = Script::new(format!("echo once >>{count}"));
+        let step = step(Command::new("never", "try", "false", script));
+        let error = apply(&here, &step).await.unwrap_err();
+        assert!(error.is::<engine::NotHeld>(), "{error:#}");
+        assert_eq!(fs::read_to_string(count).unwrap(), "once\n");
+    })
+    .await;
+}

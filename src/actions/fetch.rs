@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 
-use super::{FORGET_STARTS, KEEP, RESTORE, folder, output};
+use super::{DISCARD, FORGET_STARTS, KEEP, RESTORE, folder, output};
 use crate::action::{Action, Answer, Change, Question, Undo};
 use crate::script::{Script, quote};
 use crate::secret;
@@ -75,8 +75,7 @@ impl Fetch {
             r#"path={path} folder={folder} url={url} want={want} stamp={stamp}
 {KEEP}new=$path.oceanid-new
 log=$OCEANID_UNDO/curl
-trap 'rm -f -- "$new"' EXIT
-curl -fsSL --connect-timeout 20 --speed-limit 1000 --speed-time 60 --retry 3 -o "$new" -- "$url" 2>"$log" &
+{DISCARD}curl -fsSL --connect-timeout 20 --speed-limit 1000 --speed-time 20 --retry 2 -o "$new" -- "$url" 2>"$log" &
 curl=$!
 while kill -0 "$curl" 2>/dev/null; do
   if [ -f "$new" ]; then progress "$(( $(stat -c %s -- "$new") / 1000000 )) MB from $url"; fi
@@ -84,9 +83,11 @@ while kill -0 "$curl" 2>/dev/null; do
 done
 status=0; wait "$curl" || status=$?
 if [ "$status" -ne 0 ]; then
-  cat -- "$log" >&2
-  printf 'cannot download %s (curl says %s); nothing was replaced\n' "$url" "$status" >&2
-  if [ "$status" -eq 23 ]; then df -h -- "$folder" >&2; fi
+  # Room for the message itself.
+  rm -f -- "$new"
+  printf 'cannot download %s; nothing was replaced\n' "$url" >&2
+  if [ "$status" -eq 23 ]; then printf 'no space left on the disk of %s\n' "$folder" >&2
+  else tail -n 1 -- "$log" >&2; fi
   exit 1
 fi
 sum=$(sha256sum <"$new"); sum=${{sum%% *}}

@@ -4,7 +4,7 @@ use anyhow::bail;
 use secrecy::SecretString;
 use similar::TextDiff;
 
-use super::{FORGET_STARTS, KEEP, RESTORE, file, folder};
+use super::{DISCARD, FORGET_STARTS, KEEP, RESTORE, file, folder};
 use crate::action::{Action, Answer, Change, FileKind, FileState, Question, Undo};
 use crate::script::{Body, Script, quote};
 use crate::secret;
@@ -99,10 +99,10 @@ impl File {
     fn write(&self) -> Script {
         let check =
             self.check.as_ref().map_or(String::new(), |check| format!("{check} \"$new\"\n"));
-        let sum = self.sha256().unwrap_or_default();
+        let sum = quote(&self.sha256().unwrap_or_default());
         let text = format!(
             "path={path} folder={folder}\n{KEEP}\
-             new=$path.oceanid-new\ntrap 'rm -f -- \"$new\"' EXIT\ncat >\"$new\"\n\
+             new=$path.oceanid-new\n{DISCARD}cat >\"$new\"\n\
              sum=$(sha256sum <\"$new\")\n\
              [ \"${{sum%% *}}\" = {sum} ] || {{ echo 'the upload broke off; the old file is untouched' >&2; exit 74; }}\n\
              chown {owner} -- \"$new\"\nchmod {mode:04o} -- \"$new\"\n{check}sync -- \"$new\"\n\

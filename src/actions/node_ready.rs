@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::output;
+use super::{LAST_WORDS, output};
 use crate::action::{Action, Answer, Change, Question, Undo};
 use crate::kube::{self, Identity};
 use crate::script::{Script, quote};
@@ -46,9 +46,8 @@ impl NodeReady {
     /// Polls by the text of one node's JSON; the look that follows reads it properly.
     fn apply(&self) -> Script {
         let text = format!(
-            r#"node={node} unit={unit} version={version}
+            r#"{LAST_WORDS}node={node} unit={unit} version={version}
 limit=$(( $(date +%s) + {limit} ))
-begun=$(date +%s)
 while :; do
   answer=$({curl} {url} 2>&1) || :
   case $answer in
@@ -65,9 +64,8 @@ while :; do
   esac ;; esac
   left=$(( limit - $(date +%s) ))
   if [ "$left" -le 0 ]; then
-    printf 'node %s after %s s: %s\n' "$node" {limit} "$now" >&2
-    printf 'unit %s is %s\nits last lines:\n' "$unit" "$(systemctl show -p ActiveState --value "$unit")" >&2
-    journalctl -q -u "$unit" -n 20 --no-pager -o cat >&2
+    last_words "$unit" 0 >&2
+    printf 'node %s after %s s: %s; %s is %s\n' "$node" {limit} "$now" "$unit" "$(systemctl show -p ActiveState --value "$unit")" >&2
     exit 1
   fi
   progress "waiting for node $node, $left s left: $now"

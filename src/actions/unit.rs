@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 
-use super::{Fetch, File, file, unit};
+use super::{Fetch, File, LAST_WORDS, file, unit};
 use crate::action::{Action, Answer, Change, Question, Undo, UnitState};
 use crate::script::{Script, quote};
 use crate::secret;
@@ -108,10 +108,11 @@ impl Unit {
         let text = format!(
             r#"unit={unit}
 state() {{ systemctl show -p "$1" --value -- "$unit"; }}
-explain() {{
-  printf 'unit %s is %s (%s), exit status %s, restarted %s times\n' "$unit" "$(state ActiveState)" "$(state SubState)" "$(state ExecMainStatus)" "$(state NRestarts)"
-  printf 'its last lines:\n'
-  journalctl -q -u "$unit" -n 20 --no-pager -o cat --since "@$begun"
+{LAST_WORDS}give_up() {{
+  how="$(state ActiveState), $(state SubState), exit status $(state ExecMainStatus), restarted $(state NRestarts) times"
+  last_words "$unit" "$begun" >&2
+  printf '%s %s: %s\n' "$unit" "$1" "$how" >&2
+  exit 1
 }}
 begun=$(date +%s)
 systemctl daemon-reload
@@ -122,10 +123,10 @@ limit=$((begun + {limit}))
 while [ -n "$(state Job)" ] && [ "$(state Job)" != 0 ] || [ "$(state ActiveState)" != active ]; do
   now=$(state ActiveState)
   if [ "$now" = failed ] || [ "$(state NRestarts)" -ge 3 ]; then
-    printf '%s does not start\n' "$unit" >&2; explain >&2; exit 1
+    give_up 'does not start'
   fi
   if [ "$(date +%s)" -ge "$limit" ]; then
-    printf '%s is not active after %s s\n' "$unit" {limit} >&2; explain >&2; exit 1
+    give_up 'is not active after {limit} s'
   fi
   progress "waiting for $unit, $(( limit - $(date +%s) )) s left: $now; $(journalctl -q -u "$unit" -n 1 --no-pager -o cat --since "@$begun")"
   sleep 0.3

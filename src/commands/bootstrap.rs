@@ -28,6 +28,7 @@ pub async fn run(
         Err(failures) => return Ok(context.give_up(&fleet, &failures)),
     };
     if plans.iter().all(|plan| plan.changes.is_empty()) {
+        fleet.bury(&members).await?;
         let totals =
             Totals { unchanged: members.len(), took: fleet.begun.elapsed(), ..Totals::default() };
         context.teller.on(&Event::Finished { totals: &totals });
@@ -36,6 +37,7 @@ pub async fn run(
     if !apply.yes && !agreed(context, &plans)? {
         return Ok(Exit::Interrupted);
     }
+    fleet.bury(&members).await?;
     if new {
         releases.save(&Releases::path(&context.file))?;
     }

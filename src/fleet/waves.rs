@@ -1,5 +1,7 @@
 //! Bringing it about: servers one by one, agents side by side, then the cluster's own things.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use futures::StreamExt as _;
 
 use super::{Dial, Failure, Fleet, HostPlan, Member, first_server, gather, run_name};
@@ -25,6 +27,7 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
             lock,
             plans,
             releases,
+            names: members.iter().map(|member| member.host.name.as_str()).collect(),
             counts: vec![0; members.len()],
             failures: Vec::new(),
             skipped: Vec::new(),
@@ -38,6 +41,19 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
             self.skip_agents(&members, &mut course);
         }
         self.conclude(&members, course)
+    }
+
+    /// Takes away what dead runs of this machine hold: a host that needs no change is locked by nobody else.
+    ///
+    /// # Errors
+    /// When a host does not answer.
+    pub async fn bury(&self, members: &[Member<'a, D::Remote>]) -> anyhow::Result<()> {
+        for member in members {
+            if let Some(dead) = member.facts.lock.as_ref().filter(|lock| !lock.is_alive()) {
+                lock::release(&member.remote, dead, "died").await?;
+            }
+        }
+        Ok(())
     }
 
     async fn servers(&self, members: &mut [Member<'a, D::Remote>], course: &mut Course<'_>) {
@@ -118,7 +134,7 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
         }
         match engine::plan(&member.remote, &list).await {
             Ok(planned) if planned.is_empty() => Done { changes: 0, result: Ok(()) },
-            Ok(planned) => self.locked(member, &list, &planned, &course.lock).await,
+            Ok(planned) => self.locked(member, &list, &planned, course).await,
             Err(error) => Done { changes: 0, result: Err(error) },
         }
     }
@@ -128,10 +144,15 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
         member: &Member<'a, D::Remote>,
         list: &[&Step],
         planned: &[Planned],
-        lock: &Lock,
+        course: &Course<'_>,
     ) -> Done {
         let host = member.host.name.as_str();
-        let progress = |text: &str| self.observer.on(&Event::Progress { host, text });
+        let lock = &course.lock;
+        let waited = AtomicBool::new(false);
+        let progress = |text: &str| {
+            waited.store(true, Ordering::Relaxed);
+            self.observer.on(&Event::Progress { host, text });
+        };
         if let Err(error) = lock::take(&member.remote, host, lock, &progress).await {
             return Done { changes: 0, result: Err(error) };
         }
@@ -141,16 +162,19 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
             observer: self.observer,
             name: &lock.run,
             stop: self.stop,
-            changes: 0,
+            changes: course.count(host),
         };
-        let result = run.apply(list, Some(planned)).await;
+        let before = run.changes;
+        // What was seen while an earlier run's change went on may be true no more.
+        let forecast = (!waited.into_inner()).then_some(planned);
+        let result = run.apply(list, forecast).await;
         let outcome = match &result {
             Ok(()) => "done",
             Err(error) if error.is::<Interrupted>() => "interrupted",
             Err(_) => "failed",
         };
         let released = lock::release(&member.remote, lock, outcome).await;
-        Done { changes: run.changes, result: result.and(released) }
+        Done { changes: run.changes - before, result: result.and(released) }
     }
 
     fn tell_end(&self, host: &str, changes: u32, error: Option<&anyhow::Error>) {
@@ -194,6 +218,7 @@ struct Course<'a> {
     lock: Lock,
     plans: &'a [HostPlan],
     releases: &'a Releases,
+    names: Vec<&'a str>,
     counts: Vec<u32>,
     failures: Vec<Failure>,
     skipped: Vec<String>,
@@ -208,6 +233,12 @@ struct Done {
 impl Course<'_> {
     fn untouched(&self) -> bool {
         self.counts.iter().all(|count| *count == 0)
+    }
+
+    /// How many changes the waves before made on `host`: the next one's numbers go on from there.
+    fn count(&self, host: &str) -> u32 {
+        let mut counts = self.names.iter().zip(&self.counts);
+        counts.find(|(name, _)| **name == host).map_or(0, |(_, count)| *count)
     }
 
     fn forecast(&self, host: &str) -> &[Planned] {

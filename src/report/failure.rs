@@ -9,6 +9,7 @@ use super::hint::{self, Explained};
 use super::text::{Place, Style, clean, count, last_written};
 use crate::engine::{ChangeFailed, Interrupted, NotHeld};
 use crate::lock::Held;
+use crate::releases::NoSums;
 use crate::remote::{Output, RemoteError};
 
 /// How much of a failed script's output is shown, lines.
@@ -232,6 +233,8 @@ fn explain(host: Option<&str>, error: &anyhow::Error) -> Explained {
         hint::not_held(not_held)
     } else if let Some(held) = error.downcast_ref::<Held>() {
         hint::held(held)
+    } else if let Some(missing) = error.downcast_ref::<NoSums>() {
+        hint::no_sums(missing)
     } else if error.downcast_ref::<Interrupted>().is_some() {
         hint::interrupted()
     } else {

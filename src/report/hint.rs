@@ -2,12 +2,15 @@
 
 use crate::engine::{ChangeFailed, NotHeld};
 use crate::lock::Held;
+use crate::releases::NoSums;
 use crate::remote::RemoteError;
 
 use super::failure::{Detail, Kind};
 
 /// The status of a script that the kernel killed: 128 + SIGKILL.
 const KILLED: i32 = 137;
+/// The status of a change that its deadline ended.
+const LATE: i32 = 124;
 /// The status of a change that waited in vain for one of an earlier run.
 const STILL_RUNNING: i32 = 75;
 
@@ -173,6 +176,10 @@ pub(super) fn change(error: &ChangeFailed) -> Explained {
         STILL_RUNNING => format!(
             "wait for it and run the same command again; `ssh {host} cat /var/lib/oceanid/running` names it"
         ),
+        LATE => format!(
+            "`journalctl -n 50` on {host} may tell what holds it up; \
+             then run the same command again: it goes on from here ({step})"
+        ),
         KILLED => format!(
             "out of memory? on the host, `journalctl -k -g oom` tells; \
              then run the same command again: it goes on from here ({step})"
@@ -200,6 +207,15 @@ pub(super) fn held(error: &Held) -> Explained {
         lock.expires.strftime("%H:%M UTC")
     );
     Explained::new(Kind::Held, hint)
+}
+
+pub(super) fn no_sums(error: &NoSums) -> Explained {
+    let hint = format!(
+        "no host was touched; check `k3s.version` and `sources.k3s` in cluster.toml: \
+         `curl -iL {}` shows what is served there",
+        error.url()
+    );
+    Explained::new(Kind::Other, hint)
 }
 
 pub(super) fn interrupted() -> Explained {

@@ -1,0 +1,239 @@
+//! Every script that a host's shell is given, before the verdict of shellcheck, dash and bash.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Mutex;
+
+use oceanid::action::{Answer, Change, FileKind, FileState, Question, Undo, UnitState};
+use oceanid::actions::{File, Wait};
+use oceanid::cluster::{Cluster, Host, Role};
+use oceanid::facts::{self, Facts};
+use oceanid::lock::{self, Lock};
+use oceanid::probe::Probe;
+use oceanid::receipt::{self, Entry, Intent};
+use oceanid::releases::{Release, Releases};
+use oceanid::remote::{Output, Progress, Remote, RemoteError};
+use oceanid::script::Script;
+use oceanid::step::Step;
+use oceanid::steps::{self, Inputs};
+
+/// What shellcheck says that does not hold here. SC2034: `read` names fields that nobody wants.
+/// SC2089 and SC2090: a path with a quote in it is quoted whole, and expanded within quotes.
+const EXCLUDED: &str = "SC2034,SC2089,SC2090";
+
+/// In what state a host answers.
+#[derive(Debug, Clone, Copy)]
+enum State {
+    Bare,
+    Drifted,
+}
+
+#[tokio::test]
+async fn every_rendered_script_is_clean_by_shellcheck_and_parses_in_dash_and_bash() {
+    let mut scripts = Scripts::default();
+    for state in [State::Bare, State::Drifted] {
+        for (host, step) in all_steps(state) {
+            scripts.step(&format!("{host}.{}.{state:?}", step.name), &step, state);
+        }
+        let mut further = Step::new("further");
+        further.ensure(
+            Wait::until("it's up", "[ -e /x ]", std::time::Duration::from_secs(5))
+                .diagnosis("date"),
+        );
+        further.ensure(File::new("/etc/it's here", "x\n").check("sshd -t -f").owner("root:adm"));
+        scripts.step(&format!("further.{state:?}"), &further, state);
+    }
+    for role in [Role::Server, Role::Agent] {
+        scripts.add(format!("facts.{role:?}"), facts::script(role).text());
+    }
+    scripts.lock().await;
+    assert!(scripts.0.len() > 60, "only {} scripts", scripts.0.len());
+    scripts.judge();
+}
+
+#[test]
+fn every_shipped_script_is_clean_by_shellcheck() {
+    let listed = Command::new("git").args(["ls-files", "*.sh", ".ci/run"]).output().expect("git");
+    let listed = String::from_utf8(listed.stdout).expect("UTF-8");
+    let files: Vec<&str> = listed.lines().collect();
+    assert!(files.contains(&"tests/setup.sh"), "{files:?}");
+    let verdict = Command::new("shellcheck").args(&files).output().expect("shellcheck runs");
+    assert!(verdict.status.success(), "{}", String::from_utf8_lossy(&verdict.stdout));
+}
+
+#[derive(Debug, Default)]
+struct Scripts(BTreeMap<String, String>);
+
+impl Scripts {
+    fn add(&mut self, name: String, text: &str) {
+        // Most hosts get the same text.
+        if self.0.values().all(|known| known != text) {
+            assert!(self.0.insert(name, text.to_owned()).is_none(), "two names alike");
+        }
+    }
+
+    /// The look of a step, and each of its changes: alone, as it is run, and taken back.
+    fn step(&mut self, name: &str, step: &Step, state: State) {
+        let questions = step.actions().iter().flat_map(|action| action.probe()).collect();
+        self.add(format!("{name}.probe"), Probe::new(questions).script().text());
+        let mut entries = Vec::new();
+        for (number, action) in (0..).zip(step.actions()) {
+            let seen: Vec<Answer> =
+                action.probe().iter().map(|asked| answer(asked, state)).collect();
+            let change = action
+                .diff(&seen)
+                .unwrap_or_else(|error| panic!("{name}: {} refuses: {error:#}", action.subject()));
+            let Some(change) = change else { continue };
+            let name = format!("{name}.{number}");
+            self.change(&name, &change);
+            let intent = Intent::new("run", number, step.name, &action.subject(), &change);
+            self.add(format!("{name}.wrapped"), intent.wrap(&change.apply).text());
+            entries.push(Entry::Intent(intent));
+        }
+        self.add(format!("{name}.undo"), receipt::undo(&entries).text());
+    }
+
+    fn change(&mut self, name: &str, change: &Change) {
+        let prelude = "set -eu\nprogress() { printf '%s' \"$*\" >&3; }\n: \"$OCEANID_UNDO\"\n";
+        self.add(format!("{name}.apply"), &format!("{prelude}{}", change.apply.text()));
+        if let Undo::Run(undo) | Undo::Last(undo) = &change.undo {
+            self.add(
+                format!("{name}.back"),
+                &format!("set -eu\n: \"$OCEANID_UNDO\"\n{}", undo.text()),
+            );
+        }
+    }
+
+    async fn lock(&mut self) {
+        let recorder = Recorder::default();
+        let mine = Lock::new("run", "join it's");
+        lock::take(&recorder, "host", &mine, &|_: &str| ()).await.expect("nobody has it");
+        lock::release(&recorder, &mine, "done").await.expect("it is ours");
+        lock::break_open(&recorder).await.expect("it answers");
+        let texts = recorder.0.into_inner().expect("one thread");
+        for (index, text) in texts.iter().enumerate() {
+            self.add(format!("lock.{index}"), text);
+        }
+    }
+
+    fn judge(&self) {
+        let folder = tempfile::tempdir().expect("a folder");
+        for (name, text) in &self.0 {
+            let path = folder.path().join(name);
+            fs::write(&path, text).expect("written");
+            for shell in ["dash", "bash"] {
+                let parsed = Command::new(shell).arg("-n").arg(&path).output().expect("it runs");
+                assert!(
+                    parsed.status.success(),
+                    "{name}: {}",
+                    String::from_utf8_lossy(&parsed.stderr)
+                );
+            }
+        }
+        let verdict = Command::new("shellcheck")
+            .args(["--shell=sh", "--severity=warning", "--format=gcc", "--exclude", EXCLUDED])
+            .args(self.0.keys().map(|name| folder.path().join(name)))
+            .output()
+            .expect("shellcheck runs");
+        assert!(verdict.status.success(), "{}", String::from_utf8_lossy(&verdict.stdout));
+    }
+}
+
+/// A host that only takes notes.
+#[derive(Debug, Default)]
+struct Recorder(Mutex<Vec<String>>);
+
+impl Remote for Recorder {
+    async fn run(&self, script: &Script, _: &Progress<'_>) -> Result<Output, RemoteError> {
+        self.0.lock().expect("one thread").push(script.text().to_owned());
+        Ok(Output::default())
+    }
+}
+
+fn all_steps(state: State) -> Vec<(String, Step)> {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("cluster.toml");
+    let cluster = oceanid::config::load(&file).expect("the example is valid").cluster;
+    let sums = ["amd64", "arm64", "arm"].map(|arch| (arch.to_owned(), "0".repeat(64)));
+    let k3s = Release { version: cluster.k3s.version.clone(), sha256: sums.into() };
+    let releases = Releases { k3s };
+    let facts = facts();
+    let server = match state {
+        State::Bare => None,
+        State::Drifted => Some(&facts),
+    };
+    let mut all = Vec::new();
+    for host in &cluster.hosts {
+        all.extend(steps_of(&cluster, host, &facts, server, &releases));
+    }
+    all
+}
+
+fn steps_of(
+    cluster: &Cluster,
+    host: &Host,
+    facts: &Facts,
+    first_server: Option<&Facts>,
+    releases: &Releases,
+) -> Vec<(String, Step)> {
+    let nodes: Vec<&Host> = cluster.hosts.iter().collect();
+    let inputs = Inputs { cluster, host, facts, nodes: &nodes, first_server, releases };
+    let concerned = steps::ALL.iter().filter(|entry| (entry.concerns)(cluster, host));
+    concerned
+        .map(|entry| (host.name.clone(), (entry.build)(&inputs).expect("a fit host")))
+        .collect()
+}
+
+fn facts() -> Facts {
+    let said = "fact clock 1.5\nfact os debian\nfact os-version 12\nfact machine x86_64\n\
+                fact kernel 6.1\nfact hostname tethys\nfact machine-id 0123\nfact cpus 2\n\
+                fact memory 2000000\nfact disk-free 9000000\nfact cgroups cpu memory\n\
+                fact join-token K10c0ffee::server:canary-token\n";
+    let output = Output { stdout: said.to_owned(), ..Output::default() };
+    facts::read(&output, 1.5).expect("whole facts")
+}
+
+/// A node that has foreign labels and taints, and an old one of ours.
+const NODE: &str = r#"{"items": [{
+    "metadata": {"name": "calypso", "labels": {"it's": "foreign", "old": "x"},
+        "annotations": {"oceanid.io/labels": "old"}},
+    "spec": {"taints": [{"key": "theirs", "value": "it's", "effect": "NoExecute"}]},
+    "status": {}}]}"#;
+
+fn answer(question: &Question, state: State) -> Answer {
+    let drifted = matches!(state, State::Drifted);
+    match question {
+        Question::File { .. } if drifted => Answer::File(FileState {
+            kind: FileKind::File,
+            mode: 0o600,
+            owner: String::from("root:root"),
+            sha256: "1".repeat(64),
+            content: Some(String::from("old\n")),
+        }),
+        Question::File { .. } => Answer::File(FileState::default()),
+        Question::Unit(_) => Answer::Unit(UnitState {
+            load: String::from(if drifted { "loaded" } else { "not-found" }),
+            active: String::from(if drifted { "active" } else { "inactive" }),
+            enabled: String::from(if drifted { "enabled" } else { "" }),
+            ..UnitState::default()
+        }),
+        Question::Package(_) => Answer::Package(None),
+        Question::Sysctl(_) => Answer::Sysctl(drifted.then(|| String::from("7 7"))),
+        Question::Script(text) => Answer::Script(script_answer(text, state)),
+    }
+}
+
+fn script_answer(text: &str, state: State) -> Output {
+    match state {
+        State::Bare if text.contains("stat -c '%F") => Output::default(),
+        State::Bare => Output { status: 1, ..Output::default() },
+        State::Drifted if text.contains("/api/v1/nodes") => {
+            Output { stdout: NODE.to_owned(), ..Output::default() }
+        }
+        State::Drifted if text.contains("stat -c '%F") => {
+            Output { stdout: String::from("regular file|755|root:root\n"), ..Output::default() }
+        }
+        State::Drifted => Output { status: 1, ..Output::default() },
+    }
+}
