@@ -146,6 +146,9 @@ pub enum RemoteError {
         /// Why not.
         reason: String,
     },
+    /// A hop before the host turned us away.
+    #[error("on the way there: {0}")]
+    Jump(Box<RemoteError>),
     /// We are in, but cannot become root.
     #[error("cannot become root on `{address}` as `{user}`")]
     Privilege {
@@ -173,4 +176,24 @@ pub enum RemoteError {
     /// A local cause: a key file that cannot be read, an agent that does not answer.
     #[error("{0}")]
     Local(String),
+}
+
+impl RemoteError {
+    /// Host and port that it is about, where it is about one.
+    #[must_use]
+    pub fn address(&self) -> Option<&str> {
+        match self {
+            Self::Unreachable { address, .. }
+            | Self::Authentication { address, .. }
+            | Self::HostKeyUnknown { address, .. }
+            | Self::HostKeyChanged { address, .. }
+            | Self::HostKeyRevoked { address, .. }
+            | Self::Silent { address, .. }
+            | Self::Unusable { address, .. }
+            | Self::Privilege { address, .. }
+            | Self::Lost { address, .. } => Some(address),
+            Self::Jump(error) => error.address(),
+            Self::Deadline { .. } | Self::Local(_) => None,
+        }
+    }
 }

@@ -223,6 +223,7 @@ impl Dial for Dialer {
             .connect(host, &waiting)
             .await
             .map(|connection| AnyRemote::Ssh(Box::new(connection)))
+            .map_err(|error| self.connector.blame(host, error))
     }
 }
 

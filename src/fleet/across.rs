@@ -15,14 +15,16 @@ pub fn compare<R>(members: &[Member<'_, R>], observer: &impl Observer) -> Vec<Fa
     let mut failures = Vec::new();
     for (index, member) in members.iter().enumerate() {
         let earlier = members.iter().take(index);
-        for other in earlier {
-            if other.facts.machine_id == member.facts.machine_id {
-                failures.push(clone_of(member, other));
-            } else if other.facts.hostname == member.facts.hostname {
-                let text =
-                    format!("it calls itself `{}` like {}", member.facts.hostname, other.host.name);
-                observer.on(&Event::Warning { host: Some(&member.host.name), text: &text });
-            }
+        if let Some(other) =
+            earlier.clone().find(|other| other.facts.machine_id == member.facts.machine_id)
+        {
+            failures.push(clone_of(member, other));
+        } else if let Some(other) =
+            earlier.clone().find(|other| other.facts.hostname == member.facts.hostname)
+        {
+            let text =
+                format!("it calls itself `{}` like {}", member.facts.hostname, other.host.name);
+            observer.on(&Event::Warning { host: Some(&member.host.name), text: &text });
         }
     }
     let middle = median(members.iter().map(|member| member.facts.ahead()).collect());
@@ -42,9 +44,12 @@ pub fn compare<R>(members: &[Member<'_, R>], observer: &impl Observer) -> Vec<Fa
 
 fn clone_of<R>(member: &Member<'_, R>, other: &Member<'_, R>) -> Failure {
     let error = anyhow!(
-        "`rm /etc/machine-id /var/lib/dbus/machine-id; systemd-machine-id-setup; reboot` gives it one of its own"
-    )
-    .context(format!("it has the same machine-id as {}: one is a clone of the other", other.host.name));
+        "it has the same machine-id as {}: one is a clone of the other\n\
+         hint: on {}, `rm /etc/machine-id /var/lib/dbus/machine-id; systemd-machine-id-setup; reboot` \
+         gives it one of its own",
+        other.host.name,
+        member.host.name
+    );
     Failure { host: member.host.name.clone(), error }
 }
 

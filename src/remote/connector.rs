@@ -159,6 +159,17 @@ impl Connector {
         self.follow(host, patience).await
     }
 
+    /// Says of an error on the way to `host` whether a hop before it is to blame.
+    #[must_use]
+    pub fn blame(&self, host: &Host, error: RemoteError) -> RemoteError {
+        let hops = self.shared.route(host).unwrap_or_default();
+        let Some((_, jumps)) = hops.split_last() else { return error };
+        if jumps.iter().any(|hop| error.address() == Some(hop.address().as_str())) {
+            return RemoteError::Jump(Box::new(error));
+        }
+        error
+    }
+
     pub(super) async fn connect_again(&self, host: &Host) -> Result<Connection, RemoteError> {
         let patience = Patience { limit: RECONNECT, waiting: &|_| {}, asking: Asking::Never };
         self.follow(host, patience).await

@@ -277,6 +277,9 @@ pub fn plain(error: &russh::Error) -> String {
             "the host no longer answers".to_owned()
         }
         russh::Error::Disconnect | russh::Error::HUP => "the host closed it".to_owned(),
+        russh::Error::IO(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+            "the host closed it".to_owned()
+        }
         russh::Error::IO(error) => error.to_string().to_lowercase(),
         other => other.to_string().to_lowercase(),
     }

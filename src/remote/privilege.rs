@@ -159,10 +159,11 @@ pub fn explain(said: &str) -> String {
     if said.contains("incorrect password") || said.contains("Sorry, try again") {
         return "the sudo password is wrong".to_owned();
     }
-    if said.contains("not in the sudoers file")
-        || said.contains("may not run sudo")
-        || said.contains("is not allowed to")
-    {
+    // It goes on to repeat the whole script.
+    if said.contains("is not allowed to") {
+        return "sudo lets this user run other commands, but not `sh`".to_owned();
+    }
+    if said.contains("not in the sudoers file") || said.contains("may not run sudo") {
         return format!("sudo does not allow it: {last}");
     }
     if said.contains("sudo: not found") || said.contains("sudo: No such file") {

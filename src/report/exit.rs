@@ -87,6 +87,7 @@ pub fn exit_code<'a>(errors: impl IntoIterator<Item = &'a anyhow::Error>) -> Exi
 /// Whether the host let us do nothing at all; a connection that broke later is another matter.
 fn is_refusal(error: &RemoteError) -> bool {
     match error {
+        RemoteError::Jump(error) => is_refusal(error),
         RemoteError::Unreachable { .. }
         | RemoteError::Silent { .. }
         | RemoteError::Unusable { .. }

@@ -41,6 +41,7 @@ impl Explained {
 
 pub(super) fn remote(error: &RemoteError, host: &str) -> Explained {
     match error {
+        RemoteError::Jump(error) => jump(error, host),
         RemoteError::Unreachable { address, last, .. } => {
             Explained::new(Kind::Unreachable, unreachable(host, address, last)).cause(last)
         }
@@ -123,7 +124,45 @@ fn unreachable(host: &str, address: &str, last: &str) -> String {
     )
 }
 
+/// What is said of a hop that need not be a node of cluster.toml.
+fn jump(error: &RemoteError, host: &str) -> Explained {
+    let address = error.address().unwrap_or_default();
+    let explained = remote(error, name(address));
+    let hint = match error {
+        RemoteError::HostKeyUnknown { fingerprint, .. } => format!(
+            "on the console of the jump host {}, `{}` must print the same; then run this at a terminal, \
+             where it asks",
+            name(address),
+            fingerprint_command(fingerprint)
+        ),
+        RemoteError::HostKeyChanged { fingerprint, known, .. } => format!(
+            "do not ask over ssh: on the console of the jump host {}, run `{}`. If it prints the key shown \
+             above, remove the old one from {known}, and run this at a terminal, where it asks. If it does \
+             not, somebody is listening: do not connect",
+            name(address),
+            fingerprint_command(fingerprint)
+        ),
+        RemoteError::Authentication { user, .. } => format!(
+            "let the jump host know a key with `ssh-copy-id -p {} {user}@{}`, or name its `IdentityFile` in \
+             `~/.ssh/config`",
+            port(address),
+            name(address)
+        ),
+        _ => format!(
+            "check `jump` of {host} in cluster.toml; `ssh -p {} {}` tries the same",
+            port(address),
+            name(address)
+        ),
+    };
+    Explained { hint: Some(hint), ..explained }
+}
+
 fn authentication(host: &str, user: &str, address: &str, tried: &[String]) -> Explained {
+    if tried.iter().any(|line| line.contains("it is encrypted")) {
+        let hint =
+            String::from("run this at a terminal, where it asks, or unlock the key with `ssh-add`");
+        return Explained::new(Kind::Authentication, hint).detail("tried", tried);
+    }
     let hint = format!(
         "let the host know a key with `ssh-copy-id -p {} {user}@{}`, or name another `user` or `keys` \
          of {host} in cluster.toml",
@@ -134,10 +173,14 @@ fn authentication(host: &str, user: &str, address: &str, tried: &[String]) -> Ex
 }
 
 fn key_changed(host: &str, fingerprint: &str, known: &str) -> Explained {
+    let then = if known == "cluster.toml" {
+        format!("write it as `host-key` of {host} in cluster.toml")
+    } else {
+        format!("remove the old one from {known}, then `oceanid trust {host}`")
+    };
     let hint = format!(
-        "do not ask over ssh: on the console of {host}, run `{}`. If it prints the key shown above, \
-         remove the old one from {known}, then `oceanid trust {host}`. If it does not, somebody is \
-         listening: do not connect",
+        "do not ask over ssh: on the console of {host}, run `{}`. If it prints the key shown above, {then}. \
+         If it does not, somebody is listening: do not connect",
         fingerprint_command(fingerprint)
     );
     Explained::new(Kind::HostKeyChanged, hint)
@@ -152,6 +195,16 @@ fn key_changed(host: &str, fingerprint: &str, known: &str) -> Explained {
 fn privilege(host: &str, user: &str, reason: &str) -> Explained {
     let hint = if user == "root" {
         format!("`oceanid docs ssh.user` says how {host} is entered")
+    } else if reason.contains("there is no sudo") {
+        format!(
+            "install sudo on the console of {host}, or set its `user` in cluster.toml to `root`"
+        )
+    } else if reason.contains("password is wrong") {
+        format!(
+            "check `sudo-password` of {host} in cluster.toml, or leave it out to be asked at a terminal"
+        )
+    } else if reason.contains("not in the sudoers") {
+        format!("on the console of {host}, `adduser {user} sudo` allows it")
     } else {
         format!(
             "set `sudo-password` of {host} in cluster.toml, or let `{user}` use sudo without one; \

@@ -190,7 +190,13 @@ impl Host {
              'ExecStart=/usr/bin/unshare --mount --uts /bin/sh /usr/local/sbin/lab-instance %i' \
              > /run/systemd/system/lab-sshd@.service
              systemctl daemon-reload
-             systemctl start {}",
+             printf 'ListenAddress %s\\n' {} > /etc/ssh/sshd_config.d/lab.conf
+             systemctl restart ssh
+             systemctl start {}
+             sleep 0.5
+             systemctl is-active {}",
+            self.address,
+            names.join(" "),
             names.join(" ")
         ))
         .map(drop)
