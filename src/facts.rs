@@ -47,6 +47,8 @@ pub struct Facts {
     pub addresses: Vec<String>,
     /// The interface of the default route.
     pub default_interface: Option<String>,
+    /// k3s has been here: what it needs to begin with is there.
+    pub has_k3s: bool,
     /// The run that holds the host's lock.
     pub lock: Option<crate::lock::Lock>,
     /// The token that agents join with; only asked of a server.
@@ -114,6 +116,7 @@ while read -r key value unit; do
   if [ "$key" = MemTotal: ]; then say memory "$value"; break; fi
 done </proc/meminfo
 stat -f -c 'fact disk-free %a %S' /var/lib
+if [ -d /var/lib/rancher/k3s ]; then say has-k3s yes; fi
 if [ -e /sys/fs/cgroup/cgroup.controllers ]; then first cgroups /sys/fs/cgroup/cgroup.controllers
 elif [ -d /sys/fs/cgroup/memory ]; then say cgroups v1; fi
 if [ -e /run/systemd/container ]; then first hardware /run/systemd/container
@@ -179,6 +182,7 @@ pub fn read(output: &Output, asked_at: f64) -> anyhow::Result<Facts> {
         asked_at,
         addresses: output.stdout.lines().filter_map(address).collect(),
         default_interface: maybe("default-interface"),
+        has_k3s: maybe("has-k3s").is_some(),
         lock,
         join_token: first("join-token").ok().map(SecretString::from),
     })

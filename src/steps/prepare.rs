@@ -86,7 +86,8 @@ fn check(facts: &Facts) -> anyhow::Result<()> {
     if facts.memory_mib < LEAST_MEMORY {
         bail!("it has {} MiB of memory; k3s needs {LEAST_MEMORY}", facts.memory_mib);
     }
-    if facts.disk_free_mib < LEAST_DISK {
+    // A node that fills up later is the kubelet's business.
+    if facts.disk_free_mib < LEAST_DISK && !facts.has_k3s {
         bail!("only {} MiB are free in /var/lib; k3s needs {LEAST_DISK}", facts.disk_free_mib);
     }
     if !facts.cgroups.iter().any(|controller| controller == "memory" || controller == "v1") {
