@@ -208,7 +208,7 @@ impl Desk {
     /// Runs `oceanid facts` at a terminal, and answers each question when it has been asked.
     pub fn type_at(&self, nodes: &[Node], answers: &[(&str, &str)]) -> Screen {
         self.write(nodes);
-        let program = format!("timeout 60 {} facts", env!("CARGO_BIN_EXE_oceanid"));
+        let program = format!("timeout --foreground 60 {} facts", env!("CARGO_BIN_EXE_oceanid"));
         let mut command = self.command("script");
         command.args(["-qec", &program, "/dev/null"]).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
