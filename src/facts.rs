@@ -187,8 +187,8 @@ pub fn read(output: &Output, asked_at: f64) -> anyhow::Result<Facts> {
 /// How many processors the kernel's list `0-3,6` names.
 fn count(list: &str) -> Option<u32> {
     list.split(',').try_fold(0, |sum, range| {
-        let (first, last) = range.split_once('-').unwrap_or((range, range));
-        Some(sum + last.parse::<u32>().ok()?.checked_sub(first.parse().ok()?)? + 1)
+        let (from, to) = range.split_once('-').unwrap_or((range, range));
+        Some(sum + to.parse::<u32>().ok()?.checked_sub(from.parse().ok()?)? + 1)
     })
 }
 
