@@ -158,6 +158,11 @@ fn jump(error: &RemoteError, host: &str) -> Explained {
 }
 
 fn authentication(host: &str, user: &str, address: &str, tried: &[String]) -> Explained {
+    if tried.iter().any(|line| line.contains("passphrase is wrong")) {
+        let hint =
+            String::from("run this again and type it anew, or unlock the key with `ssh-add`");
+        return Explained::new(Kind::Authentication, hint).detail("tried", tried);
+    }
     if tried.iter().any(|line| line.contains("it is encrypted")) {
         let hint =
             String::from("run this at a terminal, where it asks, or unlock the key with `ssh-add`");

@@ -1,5 +1,6 @@
 //! An operator's desk: a HOME, a cluster.toml, the shipped program, and a terminal.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -121,9 +122,9 @@ impl Desk {
         );
         for (index, node) in nodes.iter().enumerate() {
             let role = if index == 0 { "server" } else { "agent" };
-            text += &format!("[[node]]\nname = '{}'\nrole = '{role}'\n", node.name);
+            writeln!(text, "[[node]]\nname = '{}'\nrole = '{role}'", node.name).unwrap();
             for (key, value) in &node.keys {
-                text += &format!("{key} = {value}\n");
+                writeln!(text, "{key} = {value}").unwrap();
             }
         }
         fs::write(self.path("cluster.toml"), text).unwrap();
@@ -208,7 +209,7 @@ impl Desk {
     /// Runs `oceanid facts` at a terminal, and answers each question when it has been asked.
     pub fn type_at(&self, nodes: &[Node], answers: &[(&str, &str)]) -> Screen {
         self.write(nodes);
-        let program = format!("timeout 60 {} facts", env!("CARGO_BIN_EXE_oceanid"));
+        let program = format!("timeout --foreground 60 {} facts", env!("CARGO_BIN_EXE_oceanid"));
         let mut command = self.command("script");
         command.args(["-qec", &program, "/dev/null"]).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
