@@ -190,7 +190,7 @@ fn steps_of(
 fn facts() -> Facts {
     let said = "fact clock 1.5\nfact os debian\nfact os-version 12\nfact machine x86_64\n\
                 fact kernel 6.1\nfact hostname tethys\nfact machine-id 0123\nfact cpus 2\n\
-                fact memory 2000000\nfact disk-free 9000000\nfact cgroups cpu memory\n\
+                fact memory 2000000\nfact disk-free 9000000 4096\nfact cgroups cpu memory\n\
                 fact join-token K10c0ffee::server:canary-token\n";
     let output = Output { stdout: said.to_owned(), ..Output::default() };
     facts::read(&output, 1.5).expect("whole facts")

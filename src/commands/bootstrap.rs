@@ -1,6 +1,6 @@
 //! `oceanid bootstrap` and `oceanid join`: the plan, a question, then the deed.
 
-use super::context::Context;
+use super::context::{Context, Look};
 use super::plan::show;
 use crate::cli::{Apply, Target};
 use crate::fleet::HostPlan;
@@ -18,14 +18,9 @@ pub async fn run(
     let selection = context.selection(target)?;
     let dialer = context.dialer()?;
     let fleet = context.fleet(&dialer, &selection, apply.parallel, purpose);
-    let members = match fleet.muster().await {
-        Ok(members) => members,
-        Err(failures) => return Ok(context.give_up(&fleet, &failures)),
-    };
-    let (releases, new) = context.releases(&members).await?;
-    let plans = match fleet.plan(&members, &releases).await {
-        Ok(plans) => plans,
-        Err(failures) => return Ok(context.give_up(&fleet, &failures)),
+    let Look { members, releases, new, plans } = match context.look(&fleet).await? {
+        Ok(look) => look,
+        Err(exit) => return Ok(exit),
     };
     if plans.iter().all(|plan| plan.changes.is_empty()) {
         fleet.bury(&members).await?;

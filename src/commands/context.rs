@@ -12,7 +12,7 @@ use super::Stop;
 use crate::cli::{Global, Steps, Target};
 use crate::cluster::{Cluster, Host};
 use crate::config::{self, Diagnostic};
-use crate::fleet::{Dial, Failure, Fleet, Member, Selection};
+use crate::fleet::{Dial, Failure, Fleet, HostPlan, Member, Selection};
 use crate::releases::Releases;
 use crate::remote::{AnyRemote, Connector, Local, Prompt, RemoteError, Waiting};
 use crate::report::{Deed, Event, Exit, Human, Json, Observer, Totals, exit_code};
@@ -142,7 +142,7 @@ impl Context {
     }
 
     /// The resolved versions and hashes for the hosts that we are in, and whether the lock file lacks any.
-    pub async fn releases<R>(&self, members: &[Member<'_, R>]) -> anyhow::Result<(Releases, bool)> {
+    async fn releases<R>(&self, members: &[Member<'_, R>]) -> anyhow::Result<(Releases, bool)> {
         let mut releases = Releases::load(&Releases::path(&self.file))?;
         let mut arches = Vec::new();
         for member in members {
@@ -153,6 +153,22 @@ impl Context {
         arches.dedup();
         let asked = releases.resolve(&self.cluster, &arches).await?;
         Ok((releases, asked))
+    }
+
+    /// Connects to every host and plans; what stands in the way was told of, and is the exit status.
+    pub async fn look<'f>(
+        &self,
+        fleet: &Fleet<'f, Dialer, Teller>,
+    ) -> anyhow::Result<Result<Look<'f>, Exit>> {
+        let members = match fleet.muster().await {
+            Ok(members) => members,
+            Err(failures) => return Ok(Err(self.give_up(fleet, &failures))),
+        };
+        let (releases, new) = self.releases(&members).await?;
+        Ok(match fleet.plan(&members, &releases).await {
+            Ok(plans) => Ok(Look { members, releases, new, plans }),
+            Err(failures) => Err(self.give_up(fleet, &failures)),
+        })
     }
 
     /// Tells of hosts that failed before anything was changed, and of those that were therefore left alone.
@@ -188,6 +204,18 @@ impl Context {
             .suspend(|| dialoguer::Confirm::new().with_prompt(question).default(false).interact());
         answer.context("cannot ask at this terminal")
     }
+}
+
+/// What a look at every host showed.
+pub struct Look<'a> {
+    /// The hosts that we are in.
+    pub members: Vec<Member<'a, AnyRemote>>,
+    /// The resolved versions and hashes.
+    pub releases: Releases,
+    /// Whether the lock file lacks any of them.
+    pub new: bool,
+    /// What would change.
+    pub plans: Vec<HostPlan>,
 }
 
 /// Connects over SSH, or to this machine.

@@ -18,14 +18,9 @@ pub async fn run(
     let selection = context.selection(target)?;
     let dialer = context.dialer()?;
     let fleet = context.fleet(&dialer, &selection, 10, "plan");
-    let members = match fleet.muster().await {
-        Ok(members) => members,
-        Err(failures) => return Ok(context.give_up(&fleet, &failures)),
-    };
-    let (releases, _) = context.releases(&members).await?;
-    let plans = match fleet.plan(&members, &releases).await {
-        Ok(plans) => plans,
-        Err(failures) => return Ok(context.give_up(&fleet, &failures)),
+    let plans = match context.look(&fleet).await? {
+        Ok(look) => look.plans,
+        Err(exit) => return Ok(exit),
     };
     let diffs = if diff { Diffs::Shown } else { Diffs::Hidden };
     if !context.json {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-use super::context::Context;
+use super::context::{Context, Look};
 use super::plan::show;
 use super::{print, say};
 use crate::cli::Target;
@@ -17,14 +17,9 @@ pub async fn run(context: &Context, target: Target) -> anyhow::Result<Exit> {
     let selection = context.selection(target)?;
     let dialer = context.dialer()?;
     let fleet = context.fleet(&dialer, &selection, 10, "verify");
-    let members = match fleet.muster().await {
-        Ok(members) => members,
-        Err(failures) => return Ok(context.give_up(&fleet, &failures)),
-    };
-    let (releases, _) = context.releases(&members).await?;
-    let plans = match fleet.plan(&members, &releases).await {
-        Ok(plans) => plans,
-        Err(failures) => return Ok(context.give_up(&fleet, &failures)),
+    let Look { members, plans, .. } = match context.look(&fleet).await? {
+        Ok(look) => look,
+        Err(exit) => return Ok(exit),
     };
     if plans.iter().any(|plan| !plan.changes.is_empty()) {
         if !context.json {

@@ -322,31 +322,32 @@ impl Shared {
         if asking == Asking::Never {
             return Err(unknown);
         }
-        {
-            let _turn = self.trusting.lock().await;
-            // While we waited for our turn, another connection may have asked about this host.
-            let policy = hop.policy(Purpose::Login)?;
-            if known_hosts::judge(&policy.known, key) == Verdict::Known {
-                return Ok(());
-            }
-            let (prompt, address) = (self.prompt.clone(), hop.address());
-            let ask = move || prompt.trust(&address, &fingerprint);
-            if !tokio::task::spawn_blocking(ask).await.unwrap_or(false) {
-                return Err(unknown);
-            }
+        // Until the answer is written down: whoever has its turn next must not ask again.
+        let _turn = self.trusting.lock().await;
+        let policy = hop.policy(Purpose::Login)?;
+        if known_hosts::judge(&policy.known, key) == Verdict::Known {
+            return Ok(());
         }
-        self.remember(hop, key).await.map(|_| ())
+        let (prompt, address) = (self.prompt.clone(), hop.address());
+        let ask = move || prompt.trust(&address, &fingerprint);
+        if !tokio::task::spawn_blocking(ask).await.unwrap_or(false) {
+            return Err(unknown);
+        }
+        write_down(hop, key).map(|_| ())
     }
 
     async fn remember(&self, hop: &Hop, key: &PublicKey) -> Result<PathBuf, RemoteError> {
         let _turn = self.trusting.lock().await;
-        let file = hop.known_hosts.first();
-        let file =
-            file.ok_or_else(|| RemoteError::Local("there is no known_hosts file".to_owned()))?;
-        let (name, port) = &hop.known_as;
-        known_hosts::append(file, name, *port, key, hop.names).map_err(|error| {
-            RemoteError::Local(format!("cannot write `{}`: {error}", file.display()))
-        })?;
-        Ok(file.clone())
+        write_down(hop, key)
     }
+}
+
+fn write_down(hop: &Hop, key: &PublicKey) -> Result<PathBuf, RemoteError> {
+    let file = hop.known_hosts.first();
+    let file = file.ok_or_else(|| RemoteError::Local("there is no known_hosts file".to_owned()))?;
+    let (name, port) = &hop.known_as;
+    known_hosts::append(file, name, *port, key, hop.names).map_err(|error| {
+        RemoteError::Local(format!("cannot write `{}`: {error}", file.display()))
+    })?;
+    Ok(file.clone())
 }

@@ -14,7 +14,7 @@ fn snapshot(name: &str, outcome: &Outcome) {
     settings.add_filter(r"(198\.51\.100|10\.213\.\d+)\.\d+:\d+", "MIRROR");
     settings.add_filter(r"v\d+\.\d+\.\d+\+k3s\d", "VERSION");
     settings.add_filter(r"[0-9a-f]{64}", "SHA256");
-    settings.add_filter(r"in \d+\.\d s", "in SECONDS s");
+    settings.add_filter(r"in (\d+ min )?\d+(\.\d)? s", "in SECONDS s");
     settings.add_filter(r"after \d+ milliseconds", "after MANY milliseconds");
     settings.add_filter(r"\d+ (out of \d+ )?bytes", "SIZE bytes");
     let Outcome { code, stdout, stderr, .. } = outcome;

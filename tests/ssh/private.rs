@@ -189,7 +189,11 @@ async fn why_sudo_lets_nobody_in_is_said() {
     let rules = [
         ("", None, "sudo wants a password, and none is configured"),
         ("", Some(PASSWORD), "sudo does not allow it"),
-        ("oceanid-test ALL=(ALL) NOPASSWD: /bin/true", Some(PASSWORD), "sudo does not allow it"),
+        (
+            "oceanid-test ALL=(ALL) NOPASSWD: /bin/true",
+            Some(PASSWORD),
+            "sudo lets this user run other commands",
+        ),
     ];
     for (rule, password, wanted) in rules {
         let yard = yard();
