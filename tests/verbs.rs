@@ -233,7 +233,7 @@ fn the_second_interrupt_leaves_it_to_the_host(operator: &Operator) {
     interrupt(&run);
     let run = said(run).exits(130);
     assert!(asked.elapsed() < Duration::from_secs(3), "it took {:?}", asked.elapsed());
-    assert!(run.stderr.contains("interrupted twice"), "{}", run.stderr);
+    assert!(run.stderr.contains("left at once"), "{}", run.stderr);
     tethys.exec("cat /var/lib/oceanid/running").expect("the change goes on there");
     let unlock = operator.run(&["unlock"]).exits(0);
     assert!(unlock.stdout.contains("tethys: removed the lock of tester@"), "{}", unlock.stdout);
