@@ -121,6 +121,11 @@ impl Context {
         Ok(selection)
     }
 
+    /// A selection of nodes with all their steps.
+    pub fn whole(&self, nodes: Vec<String>) -> anyhow::Result<Selection> {
+        self.selection(Target { nodes, steps: Steps { only: Vec::new(), skip: Vec::new() } })
+    }
+
     /// A run over the selected hosts.
     pub fn fleet<'a>(
         &'a self,
@@ -155,14 +160,22 @@ impl Context {
         Ok((releases, asked))
     }
 
+    /// Connects to every host; what stands in the way was told of, and is the exit status.
+    pub async fn muster<'f>(
+        &self,
+        fleet: &Fleet<'f, Dialer, Teller>,
+    ) -> Result<Vec<Member<'f, AnyRemote>>, Exit> {
+        fleet.muster().await.map_err(|failures| self.give_up(fleet, &failures))
+    }
+
     /// Connects to every host and plans; what stands in the way was told of, and is the exit status.
     pub async fn look<'f>(
         &self,
         fleet: &Fleet<'f, Dialer, Teller>,
     ) -> anyhow::Result<Result<Look<'f>, Exit>> {
-        let members = match fleet.muster().await {
+        let members = match self.muster(fleet).await {
             Ok(members) => members,
-            Err(failures) => return Ok(Err(self.give_up(fleet, &failures))),
+            Err(exit) => return Ok(Err(exit)),
         };
         let (releases, new) = self.releases(&members).await?;
         Ok(match fleet.plan(&members, &releases).await {
@@ -172,7 +185,7 @@ impl Context {
     }
 
     /// Tells of hosts that failed before anything was changed, and of those that were therefore left alone.
-    pub fn give_up(&self, fleet: &Fleet<'_, Dialer, Teller>, failures: &[Failure]) -> Exit {
+    fn give_up(&self, fleet: &Fleet<'_, Dialer, Teller>, failures: &[Failure]) -> Exit {
         let mut totals = Totals { deed: Deed::Plan, ..Totals::default() };
         for failure in failures {
             totals.failed += 1;

@@ -4,19 +4,17 @@ use std::fmt::Write as _;
 
 use super::context::Context;
 use super::print;
-use crate::cli::{Steps, Target};
 use crate::facts::Facts;
 use crate::report::Exit;
 
 /// Asks every selected host, and prints what it said.
 pub async fn run(context: &Context, nodes: Vec<String>) -> anyhow::Result<Exit> {
-    let steps = Steps { only: Vec::new(), skip: Vec::new() };
-    let selection = context.selection(Target { nodes, steps })?;
+    let selection = context.whole(nodes)?;
     let dialer = context.dialer()?;
     let fleet = context.fleet(&dialer, &selection, 10, "facts");
-    let members = match fleet.muster().await {
+    let members = match context.muster(&fleet).await {
         Ok(members) => members,
-        Err(failures) => return Ok(context.give_up(&fleet, &failures)),
+        Err(exit) => return Ok(exit),
     };
     let shown = members.iter().filter(|member| fleet.is_selected(&member.host.name));
     for member in shown {

@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 
 use super::context::Context;
 use super::{print, say};
-use crate::cli::{Steps, Target};
 use crate::remote::Remote as _;
 use crate::report::Exit;
 use crate::script::Script;
@@ -20,13 +19,12 @@ pub async fn run(context: &Context, out: Option<PathBuf>) -> anyhow::Result<Exit
         bail!("`{}` is there already; remove it or name another file", path.display());
     }
     let server = context.cluster.first_server();
-    let steps = Steps { only: Vec::new(), skip: Vec::new() };
-    let selection = context.selection(Target { nodes: vec![server.name.clone()], steps })?;
+    let selection = context.whole(vec![server.name.clone()])?;
     let dialer = context.dialer()?;
     let fleet = context.fleet(&dialer, &selection, 1, "kubeconfig");
-    let members = match fleet.muster().await {
+    let members = match context.muster(&fleet).await {
         Ok(members) => members,
-        Err(failures) => return Ok(context.give_up(&fleet, &failures)),
+        Err(exit) => return Ok(exit),
     };
     let Some(member) = members.first() else { bail!("there is no server") };
     let output =

@@ -4,7 +4,6 @@ use anyhow::{Context as _, bail};
 
 use super::context::Context;
 use super::print;
-use crate::cli::{Steps, Target};
 use crate::cluster::Role;
 use crate::fleet::{Failure, Member, run_name};
 use crate::lock::{self, Lock};
@@ -27,13 +26,12 @@ pub async fn run(
     run: Option<String>,
     yes: bool,
 ) -> anyhow::Result<Exit> {
-    let steps = Steps { only: Vec::new(), skip: Vec::new() };
-    let selection = context.selection(Target { nodes, steps })?;
+    let selection = context.whole(nodes)?;
     let dialer = context.dialer()?;
     let fleet = context.fleet(&dialer, &selection, 1, "rollback");
-    let members = match fleet.muster().await {
+    let members = match context.muster(&fleet).await {
         Ok(members) => members,
-        Err(failures) => return Ok(context.give_up(&fleet, &failures)),
+        Err(exit) => return Ok(exit),
     };
     let mut pasts = Vec::new();
     for role in [Role::Agent, Role::Server] {

@@ -6,7 +6,6 @@ use anyhow::bail;
 
 use super::context::Context;
 use super::print;
-use crate::cli::{Steps, Target};
 use crate::cluster::Role;
 use crate::kube::{self, Identity, Node};
 use crate::remote::Remote as _;
@@ -16,13 +15,12 @@ use crate::script::Script;
 /// Asks the first server for every node; a node of cluster.toml that is missing or not well is an exit with 1.
 pub async fn run(context: &Context) -> anyhow::Result<Exit> {
     let server = context.cluster.first_server();
-    let steps = Steps { only: Vec::new(), skip: Vec::new() };
-    let selection = context.selection(Target { nodes: vec![server.name.clone()], steps })?;
+    let selection = context.whole(vec![server.name.clone()])?;
     let dialer = context.dialer()?;
     let fleet = context.fleet(&dialer, &selection, 1, "status");
-    let members = match fleet.muster().await {
+    let members = match context.muster(&fleet).await {
         Ok(members) => members,
-        Err(failures) => return Ok(context.give_up(&fleet, &failures)),
+        Err(exit) => return Ok(exit),
     };
     let Some(member) = members.first() else { bail!("there is no server") };
     let ask = Script::new(kube::get(Identity::Admin, &server.name));

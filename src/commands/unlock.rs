@@ -2,19 +2,17 @@
 
 use super::context::Context;
 use super::print;
-use crate::cli::{Steps, Target};
 use crate::lock;
 use crate::report::Exit;
 
 /// Removes the lock on every selected host, and says whose it was.
 pub async fn run(context: &Context, nodes: Vec<String>) -> anyhow::Result<Exit> {
-    let steps = Steps { only: Vec::new(), skip: Vec::new() };
-    let selection = context.selection(Target { nodes, steps })?;
+    let selection = context.whole(nodes)?;
     let dialer = context.dialer()?;
     let fleet = context.fleet(&dialer, &selection, 10, "unlock");
-    let members = match fleet.muster().await {
+    let members = match context.muster(&fleet).await {
         Ok(members) => members,
-        Err(failures) => return Ok(context.give_up(&fleet, &failures)),
+        Err(exit) => return Ok(exit),
     };
     for member in members.iter().filter(|member| fleet.is_selected(&member.host.name)) {
         let name = &member.host.name;
