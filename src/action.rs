@@ -16,6 +16,10 @@ pub trait Action: fmt::Debug + Send + Sync {
     /// # Errors
     /// When the answers cannot be read, or when the host is in a state that must not be changed.
     fn diff(&self, seen: &[Answer]) -> anyhow::Result<Option<Change>>;
+    /// What is worth knowing in a plan although it is left alone.
+    fn notes(&self, _seen: &[Answer]) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// A read-only question. All questions of one kind on one host share one process.

@@ -54,6 +54,92 @@ pub struct Host {
     pub taints: Vec<Taint>,
     /// The node has an NVIDIA GPU.
     pub gpu: bool,
+    /// The other nodes cannot open a connection to it.
+    pub behind_nat: bool,
+    /// What is tightened on it.
+    pub harden: Harden,
+}
+
+/// What is tightened on a host.
+#[derive(Debug, Clone, Default)]
+pub struct Harden {
+    /// What cluster.toml switches on or off.
+    pub switches: BTreeMap<Part, bool>,
+    /// Further lines for sshd's drop-in.
+    pub sshd: Vec<String>,
+    /// What lets in only what the cluster needs.
+    pub firewall: Firewall,
+    /// Networks from which SSH and the API may be reached; none is from everywhere.
+    pub admin_networks: Vec<IpNet>,
+    /// They are taken as they are, even if the operator's own address is not among them.
+    pub trust_admin_networks: bool,
+}
+
+/// A part of the hardening that can be switched off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// sshd.
+    Ssh,
+    /// Shutting out who fails to log in.
+    Bans,
+    /// Kernel parameters, modules, core dumps.
+    Kernel,
+    /// The size of the journal.
+    Journal,
+    /// Security updates.
+    Upgrades,
+    /// What updates restart.
+    Needrestart,
+    /// The clock.
+    Time,
+    /// The kernel's record.
+    Audit,
+    /// A swap file.
+    Swap,
+    /// No sleep.
+    Sleep,
+    /// `NetworkManager`.
+    NetworkManager,
+    /// Permissions of files.
+    Files,
+}
+
+/// What lets in only what the cluster needs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Firewall {
+    /// The firewall of Debian and Ubuntu.
+    #[default]
+    Ufw,
+    /// None: the provider has one, or the network is trusted.
+    Off,
+}
+
+impl Harden {
+    /// Whether `part` is wanted: it is unless cluster.toml switches it off.
+    #[must_use]
+    pub fn has(&self, part: Part) -> bool {
+        self.choice(part).unwrap_or(true)
+    }
+
+    /// What cluster.toml says of `part`; `None` where it leaves it to the host's size.
+    #[must_use]
+    pub fn choice(&self, part: Part) -> Option<bool> {
+        self.switches.get(&part).copied()
+    }
+}
+
+impl Host {
+    /// Every address that cluster.toml names for it: where its packets may come from.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<IpAddr> {
+        let own = self.address.parse().ok().filter(|address: &IpAddr| !address.is_loopback());
+        let mut all: Vec<IpAddr> =
+            [self.external_ip, self.node_ip, own].into_iter().flatten().collect();
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
 }
 
 /// What a node is in the cluster.

@@ -4,6 +4,7 @@ mod caution;
 mod extra;
 mod file;
 mod finding;
+mod harden;
 mod k3s;
 mod mask;
 mod network;

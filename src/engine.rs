@@ -56,33 +56,54 @@ pub struct NotHeld {
 #[error("interrupted")]
 pub struct Interrupted;
 
+/// What a look at a host showed.
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// What is to change, in order.
+    pub changes: Vec<Planned>,
+    /// What is worth knowing although it is left alone.
+    pub notes: Vec<String>,
+}
+
 /// Compares every step with the host: one execution, however many steps there are.
 ///
 /// # Errors
 /// When the host cannot be looked at, or is in a state that must not be changed.
 pub async fn plan<R: Remote>(remote: &R, steps: &[&Step]) -> anyhow::Result<Vec<Planned>> {
+    Ok(look(remote, steps).await?.changes)
+}
+
+/// As [`plan`], with what is worth knowing beside it.
+///
+/// # Errors
+/// As [`plan`].
+pub async fn look<R: Remote>(remote: &R, steps: &[&Step]) -> anyhow::Result<Seen> {
     let actions: Vec<(&'static str, &dyn Action)> = steps
         .iter()
         .flat_map(|step| step.actions().iter().map(|action| (step.name, action.as_ref())))
         .collect();
+    let mut all = Seen {
+        notes: steps.iter().flat_map(|step| step.notes.clone()).collect(),
+        ..Seen::default()
+    };
     if actions.is_empty() {
-        return Ok(Vec::new());
+        return Ok(all);
     }
     let asked: Vec<_> = actions.iter().map(|(_, action)| action.probe()).collect();
     let probe = Probe::new(asked.iter().flatten().cloned().collect());
     let output = remote.run(&probe.script(), &|_: &str| ()).await?;
     let mut answers = probe.answers(&output).context("cannot read the host's state")?.into_iter();
-    let mut planned = Vec::new();
     for ((step, action), questions) in actions.iter().zip(&asked) {
         let seen: Vec<_> = answers.by_ref().take(questions.len()).collect();
         let change = action.diff(&seen).with_context(|| {
             format!("step `{step}`: `{}` cannot be brought there", action.subject())
         })?;
         if let Some(change) = change {
-            planned.push(Planned { step, subject: action.subject(), change });
+            all.changes.push(Planned { step, subject: action.subject(), change });
         }
+        all.notes.extend(action.notes(&seen));
     }
-    Ok(planned)
+    Ok(all)
 }
 
 /// One host in a run that changes things.

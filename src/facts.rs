@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::net::IpAddr;
 
 use anyhow::{Context, bail};
 use secrecy::SecretString;
 use serde::Serialize;
 
 use crate::cluster::Role;
-use crate::receipt::STATE;
+use crate::receipt::{OPERATOR, STATE};
 use crate::remote::Output;
 use crate::script::Script;
 
@@ -47,6 +48,16 @@ pub struct Facts {
     pub addresses: Vec<String>,
     /// The interface of the default route.
     pub default_interface: Option<String>,
+    /// It is a container: the kernel is that of the machine below.
+    pub container: bool,
+    /// `NetworkManager` is installed.
+    pub has_network_manager: bool,
+    /// Some swap is in use.
+    pub has_swap: bool,
+    /// How we came in.
+    pub login: Login,
+    /// What its sshd is told.
+    pub sshd: Sshd,
     /// k3s has been here: what it needs to begin with is there.
     pub has_k3s: bool,
     /// The run that holds the host's lock.
@@ -54,6 +65,56 @@ pub struct Facts {
     /// The token that agents join with; only asked of a server.
     #[serde(skip)]
     pub join_token: Option<SecretString>,
+}
+
+/// How we came in, as the host sees it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Login {
+    /// The user that logged in.
+    pub user: String,
+    /// The address that the connection came from: ours, a router's or a jump host's; none on the host itself.
+    pub from: Option<IpAddr>,
+    /// The port of sshd that it came to.
+    pub port: Option<u16>,
+    /// The address that it came from when the host was first hardened.
+    pub recorded: Option<IpAddr>,
+}
+
+impl Login {
+    /// The operator's address that rules are made for: it stays when the operator moves.
+    #[must_use]
+    pub fn operator(&self) -> Option<IpAddr> {
+        self.recorded.or(self.from)
+    }
+}
+
+/// What sshd's configuration on disk says, by `sshd -T`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Sshd {
+    /// Lower-case keywords with their values, in sshd's order. The lists of algorithms hold all that the
+    /// program knows.
+    pub settings: Vec<(String, String)>,
+    /// Why sshd cannot read it.
+    pub broken: Option<String>,
+    /// Kinds of host keys: `ed25519`, `rsa`, `ecdsa`.
+    pub host_keys: Vec<String>,
+}
+
+impl Sshd {
+    /// The first value of `keyword`; `None` when this sshd does not know it.
+    #[must_use]
+    pub fn value(&self, keyword: &str) -> Option<&str> {
+        let mut settings = self.settings.iter();
+        settings.find(|(key, _)| key == keyword).map(|(_, value)| value.as_str())
+    }
+
+    /// Every port that it listens on.
+    pub fn ports(&self) -> impl Iterator<Item = u16> {
+        let ports = self.settings.iter().filter(|(key, _)| key == "port");
+        ports.filter_map(|(_, value)| value.parse().ok())
+    }
 }
 
 /// The hardware names that k3s has binaries for.
@@ -92,8 +153,7 @@ impl Facts {
 #[must_use]
 pub fn script(role: Role) -> Script {
     let mut text = String::from(ASK);
-    let _ =
-        writeln!(text, "if read -r lock 2>/dev/null <{STATE}/lock; then say lock \"$lock\"; fi");
+    let _ = writeln!(text, "first lock {STATE}/lock\nfirst operator {OPERATOR}");
     if role == Role::Server {
         text.push_str(ASK_TOKEN);
     }
@@ -103,6 +163,7 @@ pub fn script(role: Role) -> Script {
 
 /// Every fork costs a small host a millisecond: files are read by the shell, and the tools that
 /// are needed write for themselves. `/proc/sys` has only strings for it: see `Probe::write_sysctls`.
+/// `$1` and `$2` are `SSH_CONNECTION` and the user that logged in.
 const ASK: &str = r#"say() { printf 'fact %s %s\n' "$1" "$2"; }
 first() { if read -r line 2>/dev/null <"$2"; then say "$1" "$line"; fi; }
 date '+fact clock %s.%N'
@@ -119,7 +180,7 @@ stat -f -c 'fact disk-free %a %S' /var/lib
 if [ -d /var/lib/rancher/k3s ]; then say has-k3s yes; fi
 if [ -e /sys/fs/cgroup/cgroup.controllers ]; then first cgroups /sys/fs/cgroup/cgroup.controllers
 elif [ -d /sys/fs/cgroup/memory ]; then say cgroups v1; fi
-if [ -e /run/systemd/container ]; then first hardware /run/systemd/container
+if [ -e /run/systemd/container ]; then say container yes; first hardware /run/systemd/container
 else
   first hardware /sys/class/dmi/id/sys_vendor; first hardware /sys/class/dmi/id/product_name
   if read -r line </proc/device-tree/model || [ -n "$line" ]; then say hardware "$line"; fi 2>/dev/null
@@ -128,6 +189,19 @@ while read -r name to via rest; do
   if [ "$to" = 00000000 ]; then say default-interface "$name"; break; fi
 done </proc/net/route
 if command -v ip >/dev/null; then ip -o addr show scope global; fi
+say login "${2-} ${1-}"
+if [ -d /etc/NetworkManager ]; then say has-network-manager yes; fi
+while read -r name rest; do
+  case $name in Filename) ;; *) say has-swap yes; break ;; esac
+done </proc/swaps
+for key in /etc/ssh/ssh_host_*_key; do
+  key=${key#/etc/ssh/ssh_host_}; say host-key "${key%_key}"
+done
+# A list of `*` is everything that this sshd knows.
+if sshd=$(sshd -T -o 'KexAlgorithms=*' -o 'Ciphers=*' -o 'MACs=*' -o 'HostKeyAlgorithms=*' 2>&1); then
+  printf '%s\n' "$sshd" | while read -r line; do say sshd "$line"; done
+else say sshd-broken "${sshd##*
+}"; fi
 "#;
 
 /// The token's files are links that appear only once the server is up; the agents' own goes first.
@@ -162,6 +236,16 @@ pub fn read(output: &Output, asked_at: f64) -> anyhow::Result<Facts> {
     let free = first("disk-free")?;
     let free = bytes(free).with_context(|| format!("`{free}` is no count of free blocks"))?;
     let lock = first("lock").ok().and_then(|lock| serde_json::from_str(lock).ok());
+    let all = |key: &str| said.get(key).cloned().unwrap_or_default();
+    let settings = all("sshd").into_iter();
+    let sshd = Sshd {
+        settings: settings
+            .map(|line| line.split_once(' ').unwrap_or((line, "")))
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .collect(),
+        broken: maybe("sshd-broken"),
+        host_keys: all("host-key").into_iter().map(str::to_owned).collect(),
+    };
     Ok(Facts {
         os: first("os")?.to_owned(),
         os_version: maybe("os-version").unwrap_or_default(),
@@ -182,10 +266,29 @@ pub fn read(output: &Output, asked_at: f64) -> anyhow::Result<Facts> {
         asked_at,
         addresses: output.stdout.lines().filter_map(address).collect(),
         default_interface: maybe("default-interface"),
+        container: maybe("container").is_some(),
+        has_network_manager: maybe("has-network-manager").is_some(),
+        has_swap: maybe("has-swap").is_some(),
+        login: login(
+            &maybe("login").unwrap_or_default(),
+            maybe("operator").and_then(|address| address.parse().ok()),
+        ),
+        sshd,
         has_k3s: maybe("has-k3s").is_some(),
         lock,
         join_token: first("join-token").ok().map(SecretString::from),
     })
+}
+
+/// The user, then what sshd put into `SSH_CONNECTION`: their address and port, ours and ours.
+fn login(said: &str, recorded: Option<IpAddr>) -> Login {
+    let words: Vec<&str> = said.split_whitespace().collect();
+    let (user, from, port) = match *words.as_slice() {
+        [user, from, _, _, port] => (user, from.parse().ok(), port.parse().ok()),
+        [user] => (user, None, None),
+        _ => ("", None, None),
+    };
+    Login { user: user.to_owned(), from: from.map(|ip: IpAddr| ip.to_canonical()), port, recorded }
 }
 
 /// How many processors the kernel's list `0-3,6` names.

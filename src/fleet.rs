@@ -8,7 +8,7 @@ use anyhow::Context;
 use futures::future::join_all;
 
 use crate::cluster::{Cluster, Host, Role};
-use crate::engine::{self, Planned};
+use crate::engine::{self, Planned, Seen};
 use crate::facts::{self, Facts};
 use crate::releases::Releases;
 use crate::remote::{Remote, RemoteError};
@@ -52,6 +52,8 @@ pub struct HostPlan {
     pub host: String,
     /// What is to change, in order.
     pub changes: Vec<Planned>,
+    /// What is worth knowing although it is left alone.
+    pub notes: Vec<String>,
 }
 
 /// What a host came to.
@@ -180,9 +182,14 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
             let mut list = self.steps(member, first, releases, Wave::Host, &[]).map_err(failed)?;
             list.extend(self.steps(member, first, releases, Wave::Cluster, &[]).map_err(failed)?);
             let list: Vec<&Step> = list.iter().collect();
-            let changes = engine::plan(&member.remote, &list).await.map_err(failed)?;
-            self.observer.on(&Event::Planned { host: &member.host.name, changes: &changes });
-            Ok(HostPlan { host: member.host.name.clone(), changes })
+            let Seen { changes, notes } =
+                engine::look(&member.remote, &list).await.map_err(failed)?;
+            self.observer.on(&Event::Planned {
+                host: &member.host.name,
+                changes: &changes,
+                notes: &notes,
+            });
+            Ok(HostPlan { host: member.host.name.clone(), changes, notes })
         });
         let mut plans = Vec::new();
         let mut failures = Vec::new();

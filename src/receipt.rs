@@ -11,6 +11,9 @@ use crate::script::{PROGRESS_MARK, Script, quote};
 /// Where everything that oceanid keeps on a host is, `root:root` 0700.
 pub const STATE: &str = "/var/lib/oceanid";
 
+/// The address that the operator came from when the host was first hardened.
+pub const OPERATOR: &str = "/var/lib/oceanid/operator";
+
 /// The version of the receipt's lines.
 pub const SCHEMA: u32 = 1;
 

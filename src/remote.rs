@@ -48,6 +48,11 @@ pub trait Remote: Send + Sync {
         script: &Script,
         progress: &Progress<'_>,
     ) -> impl Future<Output = Result<Output, RemoteError>> + Send;
+
+    /// Comes in anew by the same way, as the same user and with the same privilege; asks nobody.
+    fn again(&self) -> impl Future<Output = Result<Self, RemoteError>> + Send
+    where
+        Self: Sized;
 }
 
 /// Whom to ask: a person at a terminal, or nobody.
@@ -73,6 +78,13 @@ impl Remote for AnyRemote {
         match self {
             Self::Ssh(connection) => connection.run(script, progress).await,
             Self::Local(local) => local.run(script, progress).await,
+        }
+    }
+
+    async fn again(&self) -> Result<Self, RemoteError> {
+        match self {
+            Self::Ssh(connection) => Ok(Self::Ssh(Box::new(connection.reconnect().await?))),
+            Self::Local(local) => Ok(Self::Local(*local)),
         }
     }
 }

@@ -72,6 +72,8 @@ pub enum Event<'a> {
         host: &'a str,
         /// What would be changed, in order.
         changes: &'a [Planned],
+        /// What is worth knowing although it is left alone.
+        notes: &'a [String],
     },
     /// A change is about to be made.
     ChangeStarted {

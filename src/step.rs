@@ -11,6 +11,10 @@ pub struct Step {
     pub name: &'static str,
     /// How long the host waits for us to come back before it undoes this step by itself.
     pub guard: Option<Duration>,
+    /// What must still work before the guard lets go: a read-only script that says on its last line what does not.
+    pub holds: Option<String>,
+    /// What is worth knowing about it in a plan.
+    pub notes: Vec<String>,
     actions: Vec<Box<dyn Action>>,
 }
 
@@ -18,7 +22,22 @@ impl Step {
     /// Makes a step that requires nothing yet.
     #[must_use]
     pub fn new(name: &'static str) -> Self {
-        Self { name, guard: None, actions: Vec::new() }
+        Self { name, guard: None, holds: None, notes: Vec::new(), actions: Vec::new() }
+    }
+
+    /// Has the host undo this step by itself unless we log in anew within `limit` after it.
+    pub fn guard(&mut self, limit: Duration) {
+        self.guard = Some(limit);
+    }
+
+    /// Has the guard let go only if the read-only `script` succeeds as it did before the step.
+    pub fn must_hold(&mut self, script: impl Into<String>) {
+        self.holds = Some(script.into());
+    }
+
+    /// Has plans say `text`.
+    pub fn note(&mut self, text: impl Into<String>) {
+        self.notes.push(text.into());
     }
 
     /// Requires that `action`'s thing is true, after everything required before it.

@@ -1,10 +1,11 @@
 //! The table of contents: every step, in the order in which it happens on a host.
 
-use crate::cluster::{Cluster, Host, Role};
+use crate::cluster::{Cluster, Firewall, Host, Part, Role};
 use crate::facts::Facts;
 use crate::releases::Releases;
 use crate::step::Step;
 
+mod harden;
 mod k3s_agent;
 mod k3s_config;
 mod k3s_server;
@@ -52,6 +53,9 @@ pub struct Entry {
     pub build: fn(&Inputs<'_>) -> anyhow::Result<Step>,
 }
 
+/// Names that `--only` and `--skip` take for several steps.
+pub const GROUPS: &[(&str, &[&str])] = &[("harden", &["host", "ssh", "firewall"])];
+
 /// Every step, in the order in which it happens.
 pub const ALL: &[Entry] = &[
     Entry {
@@ -60,6 +64,27 @@ pub const ALL: &[Entry] = &[
         wave: Wave::Host,
         concerns: |_, _| true,
         build: prepare::prepare,
+    },
+    Entry {
+        name: "host",
+        about: "harden: kernel, updates, journal, time, bans, files",
+        wave: Wave::Host,
+        concerns: |_, _| true,
+        build: harden::host,
+    },
+    Entry {
+        name: "ssh",
+        about: "harden: sshd takes keys and good algorithms only; guarded",
+        wave: Wave::Host,
+        concerns: |_, host| host.harden.has(Part::Ssh),
+        build: harden::ssh,
+    },
+    Entry {
+        name: "firewall",
+        about: "harden: ufw lets in only what the cluster needs; guarded",
+        wave: Wave::Host,
+        concerns: |_, host| host.harden.firewall == Firewall::Ufw,
+        build: harden::firewall,
     },
     Entry {
         name: "k3s-server",

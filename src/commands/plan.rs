@@ -48,7 +48,11 @@ pub fn totals(plans: &[HostPlan], took: Duration) -> Totals {
 pub fn show(plans: &[HostPlan], diffs: Diffs) -> anyhow::Result<()> {
     let hosts: Vec<report::HostPlan<'_>> = plans
         .iter()
-        .map(|plan| report::HostPlan { host: &plan.host, changes: &plan.changes })
+        .map(|plan| report::HostPlan {
+            host: &plan.host,
+            changes: &plan.changes,
+            notes: &plan.notes,
+        })
         .collect();
     let stdout = std::io::stdout();
     let style = Style::of(&stdout);

@@ -4,7 +4,6 @@ use reqwest::Url;
 
 use super::file::{File, SourcesSection, TritonSection, TunnelSection};
 use super::finding::{Finding, Findings};
-use super::network;
 use super::suggest::closest;
 use super::syntax::{self, Parsed, Wrong};
 use super::written::Written;
@@ -17,9 +16,6 @@ pub fn check(file: &File, out: &mut Findings) {
     }
     if let Some(domain) = &file.cluster.domain {
         out.read("domain", domain, domain_name);
-    }
-    for network in file.harden.iter().flat_map(|harden| &harden.allow_from) {
-        out.read("allow-from", network, network::cidr);
     }
     if let Some(triton) = &file.triton {
         check_triton(triton, file, out);

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::written::Written;
-use crate::cluster::Role;
+use crate::cluster::{Firewall, Role};
 use crate::secret::SecretRef;
 
 /// Further settings of k3s, by name.
@@ -31,7 +31,7 @@ pub struct File {
     /// The nodes: one `[[node]]` for each host.
     #[schemars(extend("x-required" = true))]
     pub node: Vec<NodeSection>,
-    /// What is tightened on every host.
+    /// What is tightened on every host. `oceanid plan` shows each change before it is made.
     pub harden: Option<Written<HardenSection>>,
     /// What nodes with `gpu = true` get.
     pub gpu: Option<Written<GpuSection>>,
@@ -224,6 +224,11 @@ pub struct NodeSection {
     pub taints: Vec<Written<String>>,
     /// The node has an NVIDIA GPU. A GPU that is then not found is an error.
     pub gpu: Written<bool>,
+    /// The node is behind NAT: the others cannot open a connection to it. Without it that is so
+    /// where the node has only private addresses and the first server has a public one.
+    pub behind_nat: Option<Written<bool>>,
+    /// As `[harden]`, for this node: `harden = { swap = false }`.
+    pub harden: Option<Written<HardenSection>>,
 }
 
 impl Default for Written<bool> {
@@ -232,32 +237,52 @@ impl Default for Written<bool> {
     }
 }
 
-/// `[harden]`.
-#[derive(Debug, Deserialize, JsonSchema)]
+/// `[harden]`, and `harden` of a node.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct HardenSection {
-    /// sshd takes keys only, no passwords.
-    pub ssh: Written<bool>,
-    /// What lets in only what the cluster needs.
-    pub firewall: Written<Firewall>,
-    /// Networks from which SSH and the API may be reached; empty is from everywhere.
-    pub allow_from: Vec<Written<String>>,
-}
-
-impl Default for HardenSection {
-    fn default() -> Self {
-        Self { ssh: true.into(), firewall: Firewall::Ufw.into(), allow_from: Vec::new() }
-    }
-}
-
-/// What lets in only what the cluster needs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Firewall {
-    /// The firewall of Debian and Ubuntu.
-    Ufw,
-    /// None: the provider has one, or the network is trusted.
-    Off,
+    /// sshd takes keys only, no passwords, and only algorithms that `ssh-audit` finds no fault
+    /// with. On unless `false`; the host takes it back by itself if you cannot log in after it.
+    pub ssh: Option<Written<bool>>,
+    /// Further lines for sshd's drop-in, such as `AllowUsers admin`.
+    pub sshd: Option<Vec<Written<String>>>,
+    /// Who fails to log in again and again is shut out for a while: by sshd itself where it can
+    /// (OpenSSH 9.8 and later), otherwise by fail2ban. On unless `false`.
+    pub bans: Option<Written<bool>>,
+    /// What lets in only what the cluster needs: `ufw` unless `off`. The host takes it back by
+    /// itself if you cannot log in after it.
+    pub firewall: Option<Written<Firewall>>,
+    /// Networks from which SSH and the API may be reached. Without it SSH is open to everybody,
+    /// and the API to the nodes and to the address that you came from when the host was hardened
+    /// (to everybody where an agent is behind NAT).
+    pub admin_networks: Option<Vec<Written<String>>>,
+    /// Take `admin-networks` as they are, even if the address that a host sees you come from is
+    /// not among them. Otherwise that is refused before anything is changed.
+    pub trust_admin_networks: Option<Written<bool>>,
+    /// Kernel parameters against spoofing, leaks and link tricks that Kubernetes can live with;
+    /// kernel modules that no node needs cannot be loaded; no core dumps. On unless `false`.
+    pub kernel: Option<Written<bool>>,
+    /// The journal survives reboots and stays below 300 MB. On unless `false`.
+    pub journal: Option<Written<bool>>,
+    /// Security updates are installed daily, without reboots; NVIDIA, CUDA and Docker packages
+    /// are left out on nodes with `gpu = true`. On unless `false`.
+    pub upgrades: Option<Written<bool>>,
+    /// Updates restart neither k3s nor Docker. On unless `false`.
+    pub needrestart: Option<Written<bool>>,
+    /// One time daemon runs, and the clock is in sync. On unless `false`.
+    pub time: Option<Written<bool>>,
+    /// The kernel records who changes sshd, sudoers, accounts, k3s' tokens and configuration.
+    /// Without it on where there are 2 GB of memory or more.
+    pub audit: Option<Written<bool>>,
+    /// A swap file of 1 GB for the host itself. Without it on where there are less than 4 GB of
+    /// memory and no swap.
+    pub swap: Option<Written<bool>>,
+    /// A node with `gpu = true` never sleeps: suspend and hibernate are masked. On unless `false`.
+    pub sleep: Option<Written<bool>>,
+    /// `NetworkManager`, where it runs, leaves the interfaces of pods alone. On unless `false`.
+    pub network_manager: Option<Written<bool>>,
+    /// cron's and sshd's files are for root alone. On unless `false`.
+    pub files: Option<Written<bool>>,
 }
 
 /// `[gpu]`.

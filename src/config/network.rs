@@ -9,6 +9,7 @@ use super::file::{File, NodeSection};
 use super::finding::{Finding, Findings};
 use super::syntax::{self, Parsed, Wrong};
 use super::written::Written;
+use crate::cluster::{Host, Role};
 
 /// How much of a pod network k3s gives each node.
 const NODE_PREFIX: u8 = 24;
@@ -138,6 +139,20 @@ pub fn is_private(address: IpAddr) -> bool {
             v4.is_private() || v4.is_link_local() || shared
         }
         IpAddr::V6(v6) => v6.is_unique_local() || v6.is_unicast_link_local(),
+    }
+}
+
+/// Finds the nodes behind NAT where the file leaves it open: private, while the first server is public.
+pub fn find_nat(file: &File, hosts: &mut [Host]) {
+    let is_public = |host: &Host| host.addresses().into_iter().any(|ip| !is_private(ip));
+    let server = hosts.iter().find(|host| host.role == Role::Server);
+    if !server.is_some_and(is_public) {
+        return;
+    }
+    for host in hosts.iter_mut().filter(|host| !host.addresses().is_empty() && !is_public(host)) {
+        let own = |node: &&NodeSection| node.name.as_deref().is_some_and(|name| *name == host.name);
+        let written = file.node.iter().find(own).and_then(|node| node.behind_nat.as_ref());
+        host.behind_nat = written.is_none_or(|nat| *nat.value());
     }
 }
 

@@ -6,6 +6,8 @@ use std::ops::Range;
 
 use super::file::{File, NodeSection};
 use super::finding::{Finding, Findings};
+use super::harden;
+use super::network;
 use super::reach;
 use super::syntax;
 use super::written::Written;
@@ -13,7 +15,9 @@ use crate::cluster::{Host, Role, Taint};
 
 /// Reads every node; one that is wrong is missing in the answer.
 pub fn read(file: &File, out: &mut Findings) -> Vec<Host> {
-    let hosts = file.node.iter().filter_map(|node| host(node, file, out)).collect();
+    harden::check(file, out);
+    let mut hosts: Vec<Host> = file.node.iter().filter_map(|node| host(node, file, out)).collect();
+    network::find_nat(file, &mut hosts);
     unique(file, out);
     reach::check(file, out);
     servers(file, out);
@@ -48,6 +52,8 @@ fn host(node: &NodeSection, file: &File, out: &mut Findings) -> Option<Host> {
         labels,
         taints,
         gpu: *node.gpu.value(),
+        behind_nat: node.behind_nat.as_ref().is_some_and(|nat| *nat.value()),
+        harden: harden::of(node, file),
     })
 }
 

@@ -23,7 +23,8 @@ impl Selection {
     /// At a name that is neither, with the nearest one that is.
     pub fn check(&self, cluster: &Cluster) -> anyhow::Result<()> {
         let nodes: Vec<&str> = cluster.hosts.iter().map(|host| host.name.as_str()).collect();
-        let known: Vec<&str> = steps::ALL.iter().map(|entry| entry.name).collect();
+        let groups = steps::GROUPS.iter().map(|(name, _)| *name);
+        let known: Vec<&str> = steps::ALL.iter().map(|entry| entry.name).chain(groups).collect();
         for name in &self.nodes {
             named("node", name, &nodes)?;
         }
@@ -34,7 +35,10 @@ impl Selection {
     }
 
     pub(super) fn has_step(&self, name: &str) -> bool {
-        let has = |list: &[String]| list.iter().any(|step| step == name);
+        let in_group = |typed: &str| {
+            steps::GROUPS.iter().any(|(group, steps)| *group == typed && steps.contains(&name))
+        };
+        let has = |list: &[String]| list.iter().any(|step| step == name || in_group(step));
         (self.only.is_empty() || has(&self.only)) && !has(&self.skip)
     }
 

@@ -56,6 +56,10 @@ impl Remote for Local {
             }
         }
     }
+
+    async fn again(&self) -> Result<Self, RemoteError> {
+        Ok(*self)
+    }
 }
 
 fn failed(error: &std::io::Error) -> RemoteError {

@@ -108,7 +108,10 @@ pub fn command(
 #[must_use]
 pub fn wrapper(text: &str, limit: Duration, entry: Entry, input: Input, marks: &Marks) -> String {
     let seconds = limit.as_secs().max(1);
-    let run = format!("timeout -k {KILL_AFTER} {seconds} /bin/sh -c \"$s\"");
+    // sudo empties the environment: what sshd said of the login goes along as arguments.
+    let run = format!(
+        "timeout -k {KILL_AFTER} {seconds} /bin/sh -c \"$s\" sh \"${{SSH_CONNECTION-}}\" \"${{LOGNAME-}}\""
+    );
     let sudo = match entry {
         // `-k` with a command ignores what sudo remembers, so that the password is read
         // whenever one is needed at all.

@@ -360,4 +360,8 @@ impl Remote for Connection {
     async fn run(&self, script: &Script, progress: &Progress<'_>) -> Result<Output, RemoteError> {
         self.run_as_root(script, progress).await
     }
+
+    async fn again(&self) -> Result<Self, RemoteError> {
+        self.reconnect().await
+    }
 }

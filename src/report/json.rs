@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `connecting` | `host`, `waiting` (the last error, or null), `elapsed-ms`, `limit-ms` |
 //! | `connected` | `host` |
-//! | `planned` | `host`, `changes`: an array of `step`, `subject`, `summary`, `diff` (or null), `undo` (`run`, `last`, `never`), `known` (false: an earlier wave brings its content about) |
+//! | `planned` | `host`, `changes`: an array of `step`, `subject`, `summary`, `diff` (or null), `undo` (`run`, `last`, `never`), `known` (false: an earlier wave brings its content about); `notes`: an array of strings |
 //! | `change-started` | `host`, `step`, `subject`, `summary` |
 //! | `progress` | `host`, `text` |
 //! | `change-done` | `host`, `step`, `subject`, `summary`, `took-ms` |
@@ -103,6 +103,7 @@ enum Fields<'a> {
     Planned {
         host: &'a str,
         changes: Vec<PlannedChange<'a>>,
+        notes: &'a [String],
     },
     ChangeStarted {
         host: &'a str,
@@ -174,8 +175,9 @@ impl<'a> From<&Event<'a>> for Fields<'a> {
                 limit_ms: millis(limit),
             },
             Event::Connected { host } => Self::Connected { host },
-            Event::Planned { host, changes } => {
-                Self::Planned { host, changes: changes.iter().map(PlannedChange::from).collect() }
+            Event::Planned { host, changes, notes } => {
+                let changes = changes.iter().map(PlannedChange::from).collect();
+                Self::Planned { host, changes, notes }
             }
             Event::ChangeStarted { host, step, subject, summary } => {
                 Self::ChangeStarted { host, step, subject, summary }

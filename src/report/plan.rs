@@ -23,6 +23,8 @@ pub struct HostPlan<'a> {
     pub host: &'a str,
     /// What would be changed, in order.
     pub changes: &'a [Planned],
+    /// What is worth knowing although it is left alone.
+    pub notes: &'a [String],
 }
 
 /// Writes what would be changed on `hosts`; as JSON the same is the event `planned`.
@@ -36,6 +38,7 @@ pub fn plan(
     style: Style,
 ) -> io::Result<()> {
     if hosts.iter().all(|host| host.changes.is_empty()) {
+        write_notes(out, hosts)?;
         return writeln!(out, "nothing to change");
     }
     for host in hosts.iter().filter(|host| !host.changes.is_empty()) {
@@ -48,7 +51,23 @@ pub fn plan(
     if !idle.is_empty() {
         paragraph(out, "", &format!("{}: nothing to change", idle.join(", ")))?;
     }
+    write_notes(out, hosts)?;
     write_end(out, hosts)
+}
+
+/// What several hosts have in common is said once.
+fn write_notes(out: &mut dyn Write, hosts: &[HostPlan<'_>]) -> io::Result<()> {
+    let mut said: Vec<&str> = Vec::new();
+    for note in hosts.iter().flat_map(|host| host.notes) {
+        if said.contains(&note.as_str()) {
+            continue;
+        }
+        said.push(note);
+        let on = hosts.iter().filter(|host| host.notes.contains(note));
+        let names: Vec<&str> = on.map(|host| host.host).collect();
+        paragraph(out, "", &format!("note: {}: {}", names.join(", "), clean(note)))?;
+    }
+    Ok(())
 }
 
 fn write_changes(

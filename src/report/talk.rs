@@ -104,7 +104,7 @@ impl Talk {
                 let waited = self.state(host, |state| std::mem::take(&mut state.waited));
                 (host, "connected", waited.then(String::new)?)
             }
-            Event::Planned { host, changes } if !changes.is_empty() => {
+            Event::Planned { host, changes, .. } if !changes.is_empty() => {
                 (host, "plan", count(changes.len(), "change"))
             }
             Event::Progress { host, text } => {

@@ -26,8 +26,21 @@ pub struct Said {
 }
 
 impl Operator {
-    /// Boots the hosts and writes their cluster.toml.
+    /// Boots the hosts and writes their cluster.toml, without the hardening.
     pub fn before(topology: Topology) -> Self {
+        let operator = Self::hardening(topology);
+        let mut toml = operator.lab.cluster_toml().expect("the releases are served");
+        toml.leave_unhardened();
+        let harden = toml.document["harden"].to_string();
+        operator.edit(|table| {
+            let harden: toml::Table = harden.parse().expect("TOML");
+            table.insert("harden".to_owned(), harden.into());
+        });
+        operator
+    }
+
+    /// Boots the hosts and writes their cluster.toml, as it is meant for users.
+    pub fn hardening(topology: Topology) -> Self {
         let lab = Lab::up(topology).expect("the lab comes up");
         let folder = lab.dir().join("operator");
         fs::create_dir(&folder).expect("the lab's folder is ours");

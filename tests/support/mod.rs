@@ -117,4 +117,8 @@ impl Remote for Here {
             stderr,
         })
     }
+
+    async fn again(&self) -> Result<Self, RemoteError> {
+        Err(RemoteError::Local("there is one here only".to_owned()))
+    }
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use oceanid::cluster::{Host, Role, Ssh};
+use oceanid::cluster::{Harden, Host, Role, Ssh};
 use oceanid::remote::Environment;
 use tempfile::TempDir;
 
@@ -88,6 +88,8 @@ impl Yard {
             labels: BTreeMap::new(),
             taints: Vec::new(),
             gpu: false,
+            behind_nat: false,
+            harden: Harden::default(),
         }
     }
 

@@ -9,6 +9,22 @@ use crate::topology::{Place, Privilege};
 
 const EXAMPLE: &str = include_str!("../../../cluster.toml");
 
+/// The parts of the hardening that can be switched off.
+const PARTS: &[&str] = &[
+    "ssh",
+    "bans",
+    "kernel",
+    "journal",
+    "upgrades",
+    "needrestart",
+    "time",
+    "audit",
+    "swap",
+    "sleep",
+    "network-manager",
+    "files",
+];
+
 /// `cluster.toml` for a lab, to be changed further before it is written.
 #[derive(Debug, Clone)]
 pub struct ClusterToml {
@@ -56,6 +72,16 @@ impl ClusterToml {
                 self.document["k3s"][role] = value(keys);
             }
         }
+    }
+
+    /// Switches off every part of the hardening: for tests that are about something else.
+    pub fn leave_unhardened(&mut self) {
+        let mut off = Table::new();
+        for part in PARTS {
+            off.insert(part, value(false));
+        }
+        off.insert("firewall", value("off"));
+        self.document["harden"] = Item::Table(off);
     }
 
     /// Sets `key` of node `name`.
