@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::net::IpAddr;
 
 use anyhow::{Context, bail};
 use secrecy::SecretString;
@@ -13,9 +12,14 @@ use crate::receipt::{OPERATOR, STATE};
 use crate::remote::Output;
 use crate::script::Script;
 
+pub use self::access::{Login, Sshd};
+
+mod access;
+
 /// What a host is, as it said itself.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "kebab-case")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a thing that is there or is not")]
 pub struct Facts {
     /// `ID` of /etc/os-release: `debian`, `ubuntu`.
     pub os: String,
@@ -65,56 +69,6 @@ pub struct Facts {
     /// The token that agents join with; only asked of a server.
     #[serde(skip)]
     pub join_token: Option<SecretString>,
-}
-
-/// How we came in, as the host sees it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct Login {
-    /// The user that logged in.
-    pub user: String,
-    /// The address that the connection came from: ours, a router's or a jump host's; none on the host itself.
-    pub from: Option<IpAddr>,
-    /// The port of sshd that it came to.
-    pub port: Option<u16>,
-    /// The address that it came from when the host was first hardened.
-    pub recorded: Option<IpAddr>,
-}
-
-impl Login {
-    /// The operator's address that rules are made for: it stays when the operator moves.
-    #[must_use]
-    pub fn operator(&self) -> Option<IpAddr> {
-        self.recorded.or(self.from)
-    }
-}
-
-/// What sshd's configuration on disk says, by `sshd -T`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct Sshd {
-    /// Lower-case keywords with their values, in sshd's order. The lists of algorithms hold all that the
-    /// program knows.
-    pub settings: Vec<(String, String)>,
-    /// Why sshd cannot read it.
-    pub broken: Option<String>,
-    /// Kinds of host keys: `ed25519`, `rsa`, `ecdsa`.
-    pub host_keys: Vec<String>,
-}
-
-impl Sshd {
-    /// The first value of `keyword`; `None` when this sshd does not know it.
-    #[must_use]
-    pub fn value(&self, keyword: &str) -> Option<&str> {
-        let mut settings = self.settings.iter();
-        settings.find(|(key, _)| key == keyword).map(|(_, value)| value.as_str())
-    }
-
-    /// Every port that it listens on.
-    pub fn ports(&self) -> impl Iterator<Item = u16> {
-        let ports = self.settings.iter().filter(|(key, _)| key == "port");
-        ports.filter_map(|(_, value)| value.parse().ok())
-    }
 }
 
 /// The hardware names that k3s has binaries for.
@@ -197,8 +151,10 @@ done </proc/swaps
 for key in /etc/ssh/ssh_host_*_key; do
   key=${key#/etc/ssh/ssh_host_}; say host-key "${key%_key}"
 done
-# A list of `*` is everything that this sshd knows.
-if sshd=$(sshd -T -o 'KexAlgorithms=*' -o 'Ciphers=*' -o 'MACs=*' -o 'HostKeyAlgorithms=*' 2>&1); then
+for list in kex cipher mac HostKeyAlgorithms; do
+  ssh -Q "$list" 2>/dev/null | while read -r name; do say "knows-$list" "$name"; done
+done
+if sshd=$(sshd -T 2>&1); then
   printf '%s\n' "$sshd" | while read -r line; do say sshd "$line"; done
 else say sshd-broken "${sshd##*
 }"; fi
@@ -236,15 +192,21 @@ pub fn read(output: &Output, asked_at: f64) -> anyhow::Result<Facts> {
     let free = first("disk-free")?;
     let free = bytes(free).with_context(|| format!("`{free}` is no count of free blocks"))?;
     let lock = first("lock").ok().and_then(|lock| serde_json::from_str(lock).ok());
-    let all = |key: &str| said.get(key).cloned().unwrap_or_default();
-    let settings = all("sshd").into_iter();
+    let all = |key: &str| -> Vec<String> {
+        said.get(key).into_iter().flatten().map(|value| (*value).to_owned()).collect()
+    };
+    let setting = |line: &String| {
+        let (key, value) = line.split_once(' ').unwrap_or((line, ""));
+        (key.to_owned(), value.to_owned())
+    };
     let sshd = Sshd {
-        settings: settings
-            .map(|line| line.split_once(' ').unwrap_or((line, "")))
-            .map(|(key, value)| (key.to_owned(), value.to_owned()))
-            .collect(),
+        settings: all("sshd").iter().map(setting).collect(),
         broken: maybe("sshd-broken"),
-        host_keys: all("host-key").into_iter().map(str::to_owned).collect(),
+        host_keys: all("host-key"),
+        kex: all("knows-kex"),
+        ciphers: all("knows-cipher"),
+        macs: all("knows-mac"),
+        host_key_algorithms: all("knows-HostKeyAlgorithms"),
     };
     Ok(Facts {
         os: first("os")?.to_owned(),
@@ -269,7 +231,7 @@ pub fn read(output: &Output, asked_at: f64) -> anyhow::Result<Facts> {
         container: maybe("container").is_some(),
         has_network_manager: maybe("has-network-manager").is_some(),
         has_swap: maybe("has-swap").is_some(),
-        login: login(
+        login: access::login(
             &maybe("login").unwrap_or_default(),
             maybe("operator").and_then(|address| address.parse().ok()),
         ),
@@ -278,17 +240,6 @@ pub fn read(output: &Output, asked_at: f64) -> anyhow::Result<Facts> {
         lock,
         join_token: first("join-token").ok().map(SecretString::from),
     })
-}
-
-/// The user, then what sshd put into `SSH_CONNECTION`: their address and port, ours and ours.
-fn login(said: &str, recorded: Option<IpAddr>) -> Login {
-    let words: Vec<&str> = said.split_whitespace().collect();
-    let (user, from, port) = match *words.as_slice() {
-        [user, from, _, _, port] => (user, from.parse().ok(), port.parse().ok()),
-        [user] => (user, None, None),
-        _ => ("", None, None),
-    };
-    Login { user: user.to_owned(), from: from.map(|ip: IpAddr| ip.to_canonical()), port, recorded }
 }
 
 /// How many processors the kernel's list `0-3,6` names.
