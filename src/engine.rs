@@ -1,14 +1,15 @@
 //! The one path: look, compare, change, look again.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
-use crate::action::{Action, Change};
+use crate::action::{Action, Change, Undo};
+use crate::guard::{TakenBack, Watch};
 use crate::probe::Probe;
 use crate::receipt::Intent;
-use crate::remote::{Output, Progress, Remote};
+use crate::remote::{Output, Progress, Remote, RemoteError};
 use crate::report::{Event, Observer};
 use crate::step::Step;
 
@@ -147,8 +148,36 @@ impl<R: Remote, O: Observer> Run<'_, R, O> {
         Ok(())
     }
 
-    /// Looks, changes, and looks again until nothing is left.
+    /// Brings one step about; a guarded one is confirmed through a new login, or taken back.
     async fn step(&mut self, step: &Step) -> anyhow::Result<()> {
+        let mut watch = None;
+        let result = self.converge(step, &mut watch).await;
+        let Some(watch) = watch else { return result };
+        let (host, observer) = (self.host, self.observer);
+        let progress = |text: &str| observer.on(&Event::Progress { host, text });
+        let Err(error) = result else { return watch.confirm(&progress).await };
+        if error.is::<TakenBack>() {
+            return Err(error);
+        }
+        let back = watch.take_back(&error.to_string(), &progress).await?;
+        // Where the connection broke, nothing else is known than what the host has done about it.
+        if error.is::<RemoteError>() {
+            return Err(back.into());
+        }
+        let text = format!("what `{}` had changed was taken back", step.name);
+        observer.on(&Event::Warning { host: Some(host), text: &text });
+        Err(error)
+    }
+
+    /// Looks, changes, and looks again until nothing is left.
+    async fn converge<'s>(
+        &mut self,
+        step: &'s Step,
+        watch: &mut Option<Watch<'s, R>>,
+    ) -> anyhow::Result<()>
+    where
+        Self: 's,
+    {
         let mut done: Vec<String> = Vec::new();
         loop {
             let planned = plan(self.remote, &[step]).await?;
@@ -165,17 +194,46 @@ impl<R: Remote, O: Observer> Run<'_, R, O> {
                 }
                 .into());
             }
-            for change in &planned {
+            let mut around = String::new();
+            for (index, change) in planned.iter().enumerate() {
                 if self.stop.load(Ordering::SeqCst) {
                     return Err(Interrupted.into());
                 }
-                self.change(change).await?;
+                let undoable = !matches!(change.change.undo, Undo::Never);
+                if let (Some(limit), true, true) = (step.guard, undoable, around.is_empty()) {
+                    around = self
+                        .arm(step, limit, planned.get(index..).unwrap_or_default(), watch)
+                        .await?;
+                }
+                self.change(change, &around).await?;
                 done.push(change.subject.clone());
             }
         }
     }
 
-    async fn change(&mut self, planned: &Planned) -> anyhow::Result<()> {
+    /// Has the host undo `planned` by itself unless it is confirmed; what moves the deadline on.
+    async fn arm<'s>(
+        &self,
+        step: &'s Step,
+        limit: Duration,
+        planned: &[Planned],
+        watch: &mut Option<Watch<'s, R>>,
+    ) -> anyhow::Result<String>
+    where
+        Self: 's,
+    {
+        let fresh = || Watch::new(self.host, self.remote, self.name, step, limit);
+        let mut armed = watch.clone().unwrap_or_else(fresh);
+        armed.add((self.changes..).zip(planned).map(|(number, planned)| {
+            Intent::new(self.name, number, planned.step, &planned.subject, &planned.change)
+        }));
+        armed.arm().await?;
+        let around = armed.marker.extend();
+        *watch = Some(armed);
+        Ok(around)
+    }
+
+    async fn change(&mut self, planned: &Planned, around: &str) -> anyhow::Result<()> {
         let Planned { step, subject, change } = planned;
         let (host, summary) = (self.host, change.summary.as_str());
         self.observer.on(&Event::ChangeStarted { host, step, subject, summary });
@@ -186,7 +244,7 @@ impl<R: Remote, O: Observer> Run<'_, R, O> {
         let progress: &Progress<'_> = &progress;
         let output = self
             .remote
-            .run(&intent.wrap(&change.apply), progress)
+            .run(&intent.wrap(&change.apply, around), progress)
             .await
             .with_context(|| format!("cannot change `{subject}` on `{host}`"))?;
         if output.status == 0 {

@@ -8,6 +8,7 @@ use secrecy::SecretString;
 use serde::Serialize;
 
 use crate::cluster::Role;
+use crate::guard::Guard;
 use crate::receipt::{OPERATOR, STATE};
 use crate::remote::Output;
 use crate::script::Script;
@@ -64,6 +65,8 @@ pub struct Facts {
     pub sshd: Sshd,
     /// k3s has been here: what it needs to begin with is there.
     pub has_k3s: bool,
+    /// A guard that waits, or has something to tell.
+    pub guard: Option<Guard>,
     /// The run that holds the host's lock.
     pub lock: Option<crate::lock::Lock>,
     /// The token that agents join with; only asked of a server.
@@ -107,7 +110,10 @@ impl Facts {
 #[must_use]
 pub fn script(role: Role) -> Script {
     let mut text = String::from(ASK);
-    let _ = writeln!(text, "first lock {STATE}/lock\nfirst operator {OPERATOR}");
+    let _ = writeln!(
+        text,
+        "first lock {STATE}/lock\nfirst operator {OPERATOR}\nfor guard in armed firing fired; do first \"guard-$guard\" \"{STATE}/guard/$guard\"; done"
+    );
     if role == Role::Server {
         text.push_str(ASK_TOKEN);
     }
@@ -237,9 +243,17 @@ pub fn read(output: &Output, asked_at: f64) -> anyhow::Result<Facts> {
         ),
         sshd,
         has_k3s: maybe("has-k3s").is_some(),
+        guard: guard(&said),
         lock,
         join_token: first("join-token").ok().map(SecretString::from),
     })
+}
+
+/// What the host's guard is about, if it is about anything.
+fn guard(said: &BTreeMap<&str, Vec<&str>>) -> Option<Guard> {
+    let marker = |key: &str| serde_json::from_str(said.get(key)?.first()?).ok();
+    let armed = marker("guard-armed").or_else(|| marker("guard-firing")).map(Guard::Armed);
+    marker("guard-fired").map(Guard::Fired).or(armed)
 }
 
 /// How many processors the kernel's list `0-3,6` names.

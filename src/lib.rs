@@ -10,6 +10,7 @@ pub mod docs;
 pub mod engine;
 pub mod facts;
 pub mod fleet;
+pub mod guard;
 pub mod kube;
 pub mod lock;
 pub mod probe;

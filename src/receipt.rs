@@ -48,6 +48,13 @@ pub enum Entry {
         /// The exit status of its script.
         status: i32,
     },
+    /// Written by a guard that took a step back.
+    Guard {
+        /// The number of the first change that was.
+        from: u32,
+        /// The number of the first one after them that was not.
+        to: u32,
+    },
     /// Written once the changes were taken back.
     Undone {
         /// Why: `rollback` or `guard`.
@@ -111,10 +118,12 @@ impl Intent {
     /// The script runs in a scope of its own and writes to a file, so that it goes on to its end
     /// when the connection breaks.
     ///
+    /// `around` runs before and after it.
+    ///
     /// # Panics
     /// Never: these types always serialize.
     #[must_use]
-    pub fn wrap(&self, apply: &Script) -> Script {
+    pub fn wrap(&self, apply: &Script, around: &str) -> Script {
         let intent = Entry::Intent(self.clone());
         let intent = serde_json::to_string(&intent).expect("an intent is plain data");
         let text = format!(
@@ -125,9 +134,9 @@ impl Intent {
              printf '%s\\n' {subject} >\"$state/running\" && printf '%s\\n' {intent} >>\"$receipt\" || {{ full; exit 1; }}\n\
              scope=\n\
              if [ -d /run/systemd/system ]; then scope='systemd-run --scope --quiet --collect'; fi\n\
-             begun=$(date +%s)\n\
+             begun=$(date +%s)\n{around}\
              OCEANID_UNDO=$keep $scope timeout -k 5 {limit} /bin/sh -c {apply} >\"$state/output\" 2>\"$state/errors\"\n\
-             status=$?\n\
+             status=$?\n{around}\
              printf '{{\"entry\":\"outcome\",\"number\":{number},\"status\":%s}}\\n' \"$status\" >>\"$receipt\"\n\
              rm -f -- \"$state/running\"\n\
              tail -c {SHOWN_OUTPUT} -- \"$state/output\"\ntail -c {SHOWN_OUTPUT} -- \"$state/errors\" >&2\n\
@@ -179,9 +188,15 @@ pub fn read(text: &str) -> anyhow::Result<Vec<Entry>> {
 /// The script that takes back everything in a receipt: newest change first, then what must come last.
 #[must_use]
 pub fn undo(entries: &[Entry]) -> Script {
+    let back = |number: u32| {
+        entries.iter().any(|entry| match entry {
+            Entry::Guard { from, to } => (*from..*to).contains(&number),
+            _ => false,
+        })
+    };
     let intents = || {
         entries.iter().rev().filter_map(|entry| match entry {
-            Entry::Intent(intent) => Some((intent, intent.undo.as_ref()?)),
+            Entry::Intent(intent) if !back(intent.number) => Some((intent, intent.undo.as_ref()?)),
             _ => None,
         })
     };

@@ -1,27 +1,25 @@
 //! The laws that need a whole host: packages, kernel parameters, units, nodes; needs root.
 
+#[path = "support/ground.rs"]
+mod ground;
 #[path = "support/lab.rs"]
 mod operator;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use lab::{Host, Topology};
+use ground::Ground;
+use lab::Topology;
 use oceanid::action::Action;
 use oceanid::actions::{File, NodeReady, NodeSettings, Packages, Sysctls, Unit};
 use oceanid::cluster::Taint;
-use oceanid::engine::{self, ChangeFailed, Run};
+use oceanid::engine::{self, ChangeFailed};
 use oceanid::kube::Identity;
 use oceanid::receipt;
-use oceanid::remote::{Connection, Connector, Environment, Prompt, Remote as _};
-use oceanid::report::{Event, Observer};
+use oceanid::remote::Remote as _;
 use oceanid::step::Step;
 use oceanid::templates::{K3sUnit, render};
 use operator::Operator;
-use secrecy::SecretString;
 use serde_json::Value;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -55,82 +53,10 @@ async fn all_laws(operator: &Operator) {
     node_ready(&mut ground).await;
 }
 
-/// A connected host, what is true there past the product, and how many runs it has seen.
-struct Ground<'a> {
-    host: &'a Host,
-    connection: Connection,
-    runs: u32,
-}
-
-struct Nobody;
-
-impl Prompt for Nobody {
-    fn passphrase(&self, _: &std::path::Path) -> Option<SecretString> {
-        None
-    }
-
-    fn sudo_password(&self, _: &str, _: &str) -> Option<SecretString> {
-        None
-    }
-
-    fn trust(&self, _: &str, _: &str) -> bool {
-        false
-    }
-}
-
-impl Observer for Nobody {
-    fn on(&self, _: &Event<'_>) {}
-}
-
-impl<'a> Ground<'a> {
-    async fn of(operator: &'a Operator) -> Self {
-        let cluster = oceanid::config::load(&operator.file()).expect("valid").cluster;
-        let environment = Environment {
-            home: PathBuf::from(operator.lab.home()),
-            user: String::from("tester"),
-            agent: None,
-            system_config: None,
-        };
-        let mut hosts = cluster.hosts;
-        // `~` of the file is the home of whoever runs this test.
-        hosts[0].ssh.keys = vec![operator.lab.key()];
-        let connector = Connector::within(environment, hosts.clone(), Arc::new(Nobody));
-        let connector = connector.expect("no configuration");
-        let connection = connector.connect(&hosts[0], &|_| {}).await.expect("a login");
-        Self { host: operator.lab.host("tethys"), connection, runs: 0 }
-    }
-
-    fn exec(&self, command: &str) -> String {
-        self.host.exec(command).expect("a shell").trim().to_owned()
-    }
-
+impl Ground<'_> {
     async fn summaries(&self, step: &Step) -> Vec<String> {
         let planned = engine::plan(&self.connection, &[step]).await.expect("a look");
         planned.into_iter().map(|planned| planned.change.summary).collect()
-    }
-
-    #[expect(clippy::print_stderr, reason = "shown when the test fails")]
-    async fn apply(&mut self, step: &Step) -> anyhow::Result<u32> {
-        self.runs += 1;
-        let interrupted = AtomicBool::new(false);
-        let name = self.run();
-        let mut run = Run {
-            host: "tethys",
-            remote: &self.connection,
-            observer: &Nobody,
-            name: &name,
-            stop: &interrupted,
-            changes: 0,
-        };
-        let done = run.apply(&[step], None).await;
-        if let Err(failed) = done.as_ref().map_err(|error| error.downcast_ref::<ChangeFailed>()) {
-            eprintln!("{failed:?}");
-        }
-        done.map(|()| run.changes)
-    }
-
-    fn run(&self) -> String {
-        format!("law-{}", self.runs)
     }
 
     /// Takes the newest run back.
@@ -167,10 +93,6 @@ impl<'a> Ground<'a> {
         assert_eq!(self.exec(state), wanted, "undo");
         assert_eq!(wanted_files.diff(&self.files()), Vec::<String>::new(), "undo");
         self.runs += 1;
-    }
-
-    fn files(&self) -> lab::Manifest {
-        self.host.manifest(&["/var/lib/oceanid"]).expect("readable")
     }
 }
 

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use oceanid::action::{Answer, Change, FileKind, FileState, Question, Undo, UnitState};
 use oceanid::actions::{File, Wait};
 use oceanid::cluster::{Cluster, Host, Role};
 use oceanid::facts::{self, Facts};
+use oceanid::guard::{self, Guard, Watch};
 use oceanid::lock::{self, Lock};
 use oceanid::probe::Probe;
 use oceanid::receipt::{self, Entry, Intent};
@@ -49,6 +50,7 @@ async fn every_rendered_script_is_clean_by_shellcheck_and_parses_in_dash_and_bas
         scripts.add(format!("facts.{role:?}"), facts::script(role).text());
     }
     scripts.lock().await;
+    scripts.guard().await;
     assert!(scripts.0.len() > 60, "only {} scripts", scripts.0.len());
     scripts.judge();
 }
@@ -91,7 +93,7 @@ impl Scripts {
             let name = format!("{name}.{number}");
             self.change(&name, &change);
             let intent = Intent::new("run", number, step.name, &action.subject(), &change);
-            self.add(format!("{name}.wrapped"), intent.wrap(&change.apply).text());
+            self.add(format!("{name}.wrapped"), intent.wrap(&change.apply, "").text());
             entries.push(Entry::Intent(intent));
         }
         self.add(format!("{name}.undo"), receipt::undo(&entries).text());
@@ -114,9 +116,37 @@ impl Scripts {
         lock::take(&recorder, "host", &mine, &|_: &str| ()).await.expect("nobody has it");
         lock::release(&recorder, &mine, "done").await.expect("it is ours");
         lock::break_open(&recorder).await.expect("it answers");
-        let texts = recorder.0.into_inner().expect("one thread");
-        for (index, text) in texts.iter().enumerate() {
+        for (index, text) in recorder.texts().iter().enumerate() {
             self.add(format!("lock.{index}"), text);
+        }
+    }
+
+    async fn guard(&mut self) {
+        let recorder = Recorder::default();
+        let mut step = Step::new("it's guarded");
+        step.must_hold("echo \"it's broken\"; exit 1");
+        let limit = std::time::Duration::from_secs(90);
+        let mut watch = Watch::new("host", &recorder, "run", &step, limit);
+        let change = Change {
+            summary: String::from("change it"),
+            diff: None,
+            apply: Script::new("date"),
+            undo: Undo::Run(Script::new("date")),
+        };
+        let intent = Intent::new("run", 3, step.name, "it's here", &change);
+        watch.add([intent.clone()]);
+        self.add(
+            "guard.change".to_owned(),
+            intent.wrap(&change.apply, &watch.marker.extend()).text(),
+        );
+        watch.arm().await.expect("it answers");
+        watch.confirm(&|_: &str| ()).await.expect("it answers");
+        watch.take_back("it's wrong", &|_: &str| ()).await.expect_err("it has nothing to tell");
+        guard::settle(&recorder, "host", &Guard::Armed(watch.marker), &|_: &str| ())
+            .await
+            .expect_err("it has nothing to tell");
+        for (index, text) in recorder.texts().iter().enumerate() {
+            self.add(format!("guard.{index}"), text);
         }
     }
 
@@ -144,8 +174,14 @@ impl Scripts {
 }
 
 /// A host that only takes notes.
-#[derive(Debug, Default)]
-struct Recorder(Mutex<Vec<String>>);
+#[derive(Debug, Clone, Default)]
+struct Recorder(Arc<Mutex<Vec<String>>>);
+
+impl Recorder {
+    fn texts(&self) -> Vec<String> {
+        self.0.lock().expect("one thread").clone()
+    }
+}
 
 impl Remote for Recorder {
     async fn run(&self, script: &Script, _: &Progress<'_>) -> Result<Output, RemoteError> {
@@ -154,7 +190,7 @@ impl Remote for Recorder {
     }
 
     async fn again(&self) -> Result<Self, RemoteError> {
-        Ok(Self::default())
+        Ok(self.clone())
     }
 }
 

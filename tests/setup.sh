@@ -8,7 +8,7 @@ if [ "$(id -u)" -ne 0 ]; then
     exit 1
 fi
 
-packages='ca-certificates e2fsprogs iproute2 iptables mmdebstrap nftables openssh-client
+packages='ca-certificates e2fsprogs iproute2 iptables mmdebstrap musl-tools nftables openssh-client
 openssh-server procps shellcheck systemd-container util-linux'
 missing=''
 for package in $packages; do

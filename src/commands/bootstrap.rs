@@ -18,7 +18,7 @@ pub async fn run(
     let selection = context.selection(target)?;
     let dialer = context.dialer()?;
     let fleet = context.fleet(&dialer, &selection, apply.parallel, purpose);
-    let Look { members, releases, new, plans } = match context.look(&fleet).await? {
+    let Look { members, releases, new, plans, .. } = match context.look_to_change(&fleet).await? {
         Ok(look) => look,
         Err(exit) => return Ok(exit),
     };

@@ -168,18 +168,50 @@ impl Context {
         fleet.muster().await.map_err(|failures| self.give_up(fleet, &failures))
     }
 
-    /// Connects to every host and plans; what stands in the way was told of, and is the exit status.
+    /// As [`Self::muster`], and hears what guards of earlier runs did: nothing is changed before that.
+    pub async fn muster_to_change<'f>(
+        &self,
+        fleet: &Fleet<'f, Dialer, Teller>,
+    ) -> Result<Vec<Member<'f, AnyRemote>>, Exit> {
+        let members = self.muster(fleet).await?;
+        let failures = fleet.settle(&members).await;
+        if failures.is_empty() { Ok(members) } else { Err(self.give_up(fleet, &failures)) }
+    }
+
+    /// Looks at every host without changing anything; what stands in the way was told of, and is the exit status.
     pub async fn look<'f>(
         &self,
         fleet: &Fleet<'f, Dialer, Teller>,
     ) -> anyhow::Result<Result<Look<'f>, Exit>> {
-        let members = match self.muster(fleet).await {
-            Ok(members) => members,
-            Err(exit) => return Ok(Err(exit)),
-        };
+        match self.muster(fleet).await {
+            Ok(members) => {
+                let guarded = fleet.warn_of_guards(&members);
+                let planned = self.plan(fleet, members).await?;
+                Ok(planned.map(|look| Look { guarded, ..look }))
+            }
+            Err(exit) => Ok(Err(exit)),
+        }
+    }
+
+    /// Looks at every host before it is changed; what stands in the way was told of, and is the exit status.
+    pub async fn look_to_change<'f>(
+        &self,
+        fleet: &Fleet<'f, Dialer, Teller>,
+    ) -> anyhow::Result<Result<Look<'f>, Exit>> {
+        match self.muster_to_change(fleet).await {
+            Ok(members) => self.plan(fleet, members).await,
+            Err(exit) => Ok(Err(exit)),
+        }
+    }
+
+    async fn plan<'f>(
+        &self,
+        fleet: &Fleet<'f, Dialer, Teller>,
+        members: Vec<Member<'f, AnyRemote>>,
+    ) -> anyhow::Result<Result<Look<'f>, Exit>> {
         let (releases, new) = self.releases(&members).await?;
         Ok(match fleet.plan(&members, &releases).await {
-            Ok(plans) => Ok(Look { members, releases, new, plans }),
+            Ok(plans) => Ok(Look { members, releases, new, plans, guarded: false }),
             Err(failures) => Err(self.give_up(fleet, &failures)),
         })
     }
@@ -229,6 +261,8 @@ pub struct Look<'a> {
     pub new: bool,
     /// What would change.
     pub plans: Vec<HostPlan>,
+    /// Whether a host has a guard that waits, or has something to tell.
+    pub guarded: bool,
 }
 
 /// Connects over SSH, or to this machine.

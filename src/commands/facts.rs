@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::context::Context;
 use super::print;
 use crate::facts::Facts;
+use crate::guard::Guard;
 use crate::report::Exit;
 
 /// Asks every selected host, and prints what it said.
@@ -46,6 +47,13 @@ fn described(name: &str, facts: &Facts) -> String {
     row("clock", &format!("{:+.1} s to this machine's", facts.ahead()));
     for address in &facts.addresses {
         row("address", address);
+    }
+    match &facts.guard {
+        Some(Guard::Armed(marker)) => {
+            row("guard", &format!("waits to take `{}` back", marker.step));
+        }
+        Some(Guard::Fired(marker)) => row("guard", &format!("took `{}` back", marker.step)),
+        None => {}
     }
     if let Some(lock) = &facts.lock {
         row("locked by", &format!("{} of {} until {}", lock.purpose, lock.owner, lock.expires));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::context::Context;
+use super::context::{Context, Look};
 use crate::cli::Target;
 use crate::fleet::HostPlan;
 use crate::report::{self, Deed, Diffs, Event, Exit, Observer as _, Style, Totals};
@@ -18,8 +18,8 @@ pub async fn run(
     let selection = context.selection(target)?;
     let dialer = context.dialer()?;
     let fleet = context.fleet(&dialer, &selection, 10, "plan");
-    let plans = match context.look(&fleet).await? {
-        Ok(look) => look.plans,
+    let Look { plans, guarded, .. } = match context.look(&fleet).await? {
+        Ok(look) => look,
         Err(exit) => return Ok(exit),
     };
     let diffs = if diff { Diffs::Shown } else { Diffs::Hidden };
@@ -28,7 +28,11 @@ pub async fn run(
     }
     let pending = plans.iter().any(|plan| !plan.changes.is_empty());
     context.teller.on(&Event::Finished { totals: &totals(&plans, fleet.begun.elapsed()) });
-    Ok(if pending && detailed_exitcode { Exit::Pending } else { Exit::Done })
+    Ok(match (guarded, pending && detailed_exitcode) {
+        (true, _) => Exit::RolledBack,
+        (_, true) => Exit::Pending,
+        _ => Exit::Done,
+    })
 }
 
 /// What a plan comes to.

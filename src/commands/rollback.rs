@@ -29,7 +29,7 @@ pub async fn run(
     let selection = context.whole(nodes)?;
     let dialer = context.dialer()?;
     let fleet = context.fleet(&dialer, &selection, 1, "rollback");
-    let members = match context.muster(&fleet).await {
+    let members = match context.muster_to_change(&fleet).await {
         Ok(members) => members,
         Err(exit) => return Ok(exit),
     };

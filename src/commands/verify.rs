@@ -17,10 +17,13 @@ pub async fn run(context: &Context, target: Target) -> anyhow::Result<Exit> {
     let selection = context.selection(target)?;
     let dialer = context.dialer()?;
     let fleet = context.fleet(&dialer, &selection, 10, "verify");
-    let Look { members, plans, .. } = match context.look(&fleet).await? {
+    let Look { members, plans, guarded, .. } = match context.look(&fleet).await? {
         Ok(look) => look,
         Err(exit) => return Ok(exit),
     };
+    if guarded {
+        return Ok(Exit::RolledBack);
+    }
     if plans.iter().any(|plan| !plan.changes.is_empty()) {
         if !context.json {
             show(&plans, Diffs::Hidden)?;

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use crate::engine::Interrupted;
+use crate::guard::{TakenBack, Unconfirmed};
 use crate::remote::RemoteError;
 
 /// What the process's exit status says about a run.
@@ -75,8 +76,11 @@ pub fn exit_code<'a>(errors: impl IntoIterator<Item = &'a anyhow::Error>) -> Exi
         if error.downcast_ref::<Interrupted>().is_some() {
             return Exit::Interrupted;
         }
-        let refused = error.downcast_ref::<RemoteError>().is_some_and(is_refusal);
+        let refused = error.is::<Unconfirmed>()
+            || error.downcast_ref::<RemoteError>().is_some_and(is_refusal);
         exit = match (exit, refused) {
+            _ if error.is::<TakenBack>() => Exit::RolledBack,
+            (Exit::RolledBack, _) => Exit::RolledBack,
             (Exit::Done | Exit::Refused, true) => Exit::Refused,
             _ => Exit::Failed,
         };

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::hint::{self, Explained};
 use super::text::{Place, Style, clean, count, last_written};
 use crate::engine::{ChangeFailed, Interrupted, NotHeld};
+use crate::guard::{TakenBack, Unconfirmed};
 use crate::lock::Held;
 use crate::releases::NoSums;
 use crate::remote::{Output, RemoteError};
@@ -49,6 +50,10 @@ pub enum Kind {
     NotHeld,
     /// Another run has the host.
     Held,
+    /// The host's guard took a step back.
+    TakenBack,
+    /// Nobody gets in any more since a guarded step.
+    Unconfirmed,
     /// The operator stopped the run.
     Interrupted,
     /// Anything else.
@@ -231,6 +236,10 @@ fn explain(host: Option<&str>, error: &anyhow::Error) -> Explained {
         hint::change(failed)
     } else if let Some(not_held) = error.downcast_ref::<NotHeld>() {
         hint::not_held(not_held)
+    } else if let Some(back) = error.downcast_ref::<TakenBack>() {
+        hint::taken_back(back)
+    } else if let Some(unconfirmed) = error.downcast_ref::<Unconfirmed>() {
+        hint::unconfirmed(unconfirmed)
     } else if let Some(held) = error.downcast_ref::<Held>() {
         hint::held(held)
     } else if let Some(missing) = error.downcast_ref::<NoSums>() {

@@ -1,6 +1,7 @@
 //! What each kind of error is called, what there is to know about it, and what to type next.
 
 use crate::engine::{ChangeFailed, NotHeld};
+use crate::guard::{TakenBack, Unconfirmed};
 use crate::lock::Held;
 use crate::releases::NoSums;
 use crate::remote::RemoteError;
@@ -256,6 +257,33 @@ pub(super) fn not_held(error: &NotHeld) -> Explained {
         "something on the host sets it back; `oceanid plan --diff --only {step} {host}` shows what it is now"
     );
     Explained::new(Kind::NotHeld, hint)
+}
+
+pub(super) fn taken_back(error: &TakenBack) -> Explained {
+    let TakenBack { host, marker, why, left } = error;
+    let step = &marker.step;
+    let hint = format!(
+        "`oceanid plan --diff --only {step} {host}` shows the changes again; \
+         mend the cause, then run the same command once more"
+    );
+    let label = if left.is_empty() { "taken back" } else { "it tried to take back" };
+    let mut explained =
+        Explained::new(Kind::TakenBack, hint).cause(why).detail(label, &marker.changes);
+    if !left.is_empty() {
+        explained = explained.detail("what could not be", left);
+    }
+    explained
+}
+
+pub(super) fn unconfirmed(error: &Unconfirmed) -> Explained {
+    let Unconfirmed { host, waited, .. } = error;
+    let hint = format!(
+        "the host was to take the step back by itself, which was not verified: nobody got in for {} s. \
+         `oceanid facts {host}` tells once it can be reached; otherwise use its console, where \
+         `cat /var/lib/oceanid/guard/*` tells how far it is",
+        waited.as_secs()
+    );
+    Explained::new(Kind::Unconfirmed, hint)
 }
 
 pub(super) fn held(error: &Held) -> Explained {

@@ -1,0 +1,45 @@
+#!/bin/sh
+# Takes back a step that nobody confirmed. Laid down by oceanid before the step's first change.
+# Usage: fire timer|boot|REASON
+set -u
+umask 077
+LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+export LC_ALL PATH
+state=/var/lib/oceanid
+guard=$state/guard
+units=/etc/systemd/system
+cd /
+if [ "$1" = timer ]; then
+  # Each change moves the deadline on: the time runs from the last one.
+  while [ -e "$guard/armed" ]; do
+    until=0
+    read -r until <"$guard/until"
+    read -r up rest </proc/uptime
+    left=$((until - ${up%%.*}))
+    [ "$left" -gt 0 ] || break
+    sleep "$left"
+  done
+fi
+exec 7>>"$state/guard.flock"
+flock 7
+if [ -e "$guard/armed" ]; then
+  mv -f -- "$guard/armed" "$guard/firing"
+elif ! [ -e "$guard/firing" ]; then
+  exit 0
+fi
+printf '%s %s\n' "$(date +%s)" "$1" >"$guard/why"
+exec 7>&-
+# A change that is still running would undo our undoing.
+exec 9>>"$state/change.flock"
+flock -w 20 9
+/bin/sh "$guard/undo" >"$guard/said" 2>&1 9>&-
+printf '%s\n' "$?" >"$guard/status"
+if [ -r "$guard/entry" ] && read -r receipt <"$guard/receipt"; then
+  cat -- "$guard/entry" >>"$receipt"
+fi
+exec 7>>"$state/guard.flock"
+flock 7
+rm -f -- "$guard/armed" "$units/multi-user.target.wants/oceanid-guard.service" "$units/oceanid-guard.service"
+mv -f -- "$guard/firing" "$guard/fired"
+systemctl --no-block stop oceanid-guard-timer.timer 2>/dev/null
+exit 0
