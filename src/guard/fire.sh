@@ -42,4 +42,6 @@ flock 7
 rm -f -- "$guard/armed" "$units/multi-user.target.wants/oceanid-guard.service" "$units/oceanid-guard.service"
 mv -f -- "$guard/firing" "$guard/fired"
 systemctl --no-block stop oceanid-guard-timer.timer 2>/dev/null
+# Who fires at the deadline is that service.
+[ "$1" = timer ] || systemctl stop oceanid-guard-timer.service 2>/dev/null
 exit 0

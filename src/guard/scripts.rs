@@ -26,18 +26,20 @@ impl Marker {
         )
     }
 
+    /// What must hold, as a command; one try never outlasts the guard.
+    fn check(&self, holds: Option<&str>) -> String {
+        let Some(script) = holds else { return String::from("true") };
+        let limit = (self.seconds / 2).clamp(2, 15);
+        format!("timeout {limit} /bin/sh -c {}", quote(&format!("set -eu\n{script}")))
+    }
+
     /// Arms the host: from now on it undoes `entries` by itself; `holds` is what must still work afterwards.
     pub(super) fn arm(&self, entries: &[Entry], holds: Option<&str>) -> Script {
         let undo = undo(entries);
         let marker = serde_json::to_string(self).expect("a marker is plain data");
         let entry = serde_json::to_string(&Entry::Guard { from: self.from, to: self.to });
         let entry = entry.expect("an entry is plain data");
-        let check = holds.map_or(String::from("true"), |script| {
-            format!(
-                "timeout 15 /bin/sh -c {} >/dev/null 2>&1",
-                quote(&format!("set -eu\n{script}"))
-            )
-        });
+        let check = self.check(holds);
         let text = format!(
             r#"set -eu
 umask 077
@@ -55,7 +57,7 @@ printf %s {fire} >"$guard/fire"
 printf '%s\n' {entry} >"$guard/entry"
 printf '%s\n' "$state/receipts/{run}.jsonl" >"$guard/receipt"
 if ! [ -e "$guard/armed" ]; then
-  if {check}; then echo yes >"$guard/held"; else echo no >"$guard/held"; fi
+  if {check} >/dev/null 2>&1; then echo yes >"$guard/held"; else echo no >"$guard/held"; fi
 fi
 {extend}printf %s {unit} >"$units/oceanid-guard.service.new"
 mv -f -- "$units/oceanid-guard.service.new" "$units/oceanid-guard.service"
@@ -86,15 +88,15 @@ fi
     /// Lets the guard go, through a new login, if what held before the step holds now.
     pub(super) fn confirm(&self, holds: Option<&str>) -> Script {
         let settling = SETTLING.as_secs();
-        let check = holds.map_or(String::from("true"), |script| {
-            format!("timeout 15 /bin/sh -c {}", quote(&format!("set -eu\n{script}")))
-        });
+        let check = self.check(holds);
         let text = format!(
             r#"set -eu
 umask 077
 state={STATE} guard={STATE}/guard units=/etc/systemd/system
-if [ -e "$guard/armed" ]; then
-{extend}fi
+# We are in: what must still settle has its own deadline.
+stay() {{ if [ -e "$guard/armed" ]; then :
+{extend}fi; }}
+stay
 if [ "$(cat -- "$guard/held" 2>/dev/null)" = yes ]; then
   read -r up rest </proc/uptime; end=$(( ${{up%%.*}} + {settling} ))
   until said=$( {check} 2>&1 ); do
@@ -104,6 +106,7 @@ if [ "$(cat -- "$guard/held" 2>/dev/null)" = yes ]; then
 }}" || :
       exit {FIRED}
     fi
+    stay
     printf '::oceanid:: %s\n' "what held before the step must hold again: ${{said##*
 }}" >&2
     sleep 1
