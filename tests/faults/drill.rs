@@ -120,7 +120,13 @@ impl<'a> Site<'a> {
 
     /// Starts `oceanid bootstrap --yes` and listens.
     pub fn watch(&self) -> Watched {
-        let mut command = self.command(&["bootstrap", "--yes", "--json"]);
+        self.watch_only(&[])
+    }
+
+    /// As [`Site::watch`], with further arguments.
+    pub fn watch_only(&self, further: &[&str]) -> Watched {
+        let arguments = [&["bootstrap", "--yes", "--json"], further].concat();
+        let mut command = self.command(&arguments);
         let mut child = command.stderr(Stdio::inherit()).spawn().expect("oceanid starts");
         let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
         let (sender, events) = channel();

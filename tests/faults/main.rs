@@ -7,5 +7,6 @@ mod drill;
 mod kill;
 mod link;
 mod lock;
+mod lockout;
 mod reboot;
 mod start;

@@ -1,8 +1,9 @@
 //! The laws that need a whole host: packages, kernel parameters, units, nodes; needs root.
 
-#[path = "support/ground.rs"]
+#[path = "../support/ground.rs"]
 mod ground;
-#[path = "support/lab.rs"]
+mod guard;
+#[path = "../support/lab.rs"]
 mod operator;
 
 use std::collections::BTreeMap;
