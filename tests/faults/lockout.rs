@@ -79,19 +79,11 @@ impl<'a> Drill<'a> {
         assert_clean(self.host);
     }
 
-    fn taken_back(&self, outcome: &Outcome, why: &str, drill: &str) {
-        assert_eq!(outcome.code, Some(5), "{drill}: {}", outcome.stderr);
-        let said = outcome.said();
-        assert!(said.contains("back by itself"), "{drill}: {said}");
-        assert!(said.contains(why), "{drill}: no `{why}` in {said}");
-        assert!(outcome.took < GUARD + AFTER, "{drill} took {:?}", outcome.took);
-    }
-
     fn a_drop_in_that_refuses_us_is_taken_back(&mut self) {
         let before = self.files();
         self.site.set("harden", "sshd", vec!["AllowUsers nobody"]);
         let outcome = self.site.run(&["bootstrap", "--yes", "--only", "ssh"]);
-        self.taken_back(&outcome, "accepts none of the offered keys", "refused user");
+        assert_taken_back(&outcome, "accepts none of the offered keys", "refused user");
         assert!(outcome.said().contains(DROP_IN), "{}", outcome.stderr);
         self.site.unset("harden", "sshd");
         self.assert_as_before(&before, "refused user");
@@ -101,7 +93,7 @@ impl<'a> Drill<'a> {
         self.host.exec("ufw deny 22/tcp").expect("ufw takes it");
         let before = self.files();
         let outcome = self.site.run(&["bootstrap", "--yes", "--only", "firewall"]);
-        self.taken_back(&outcome, "no new login had confirmed it", "deny 22");
+        assert_taken_back(&outcome, "no new login had confirmed it", "deny 22");
         self.assert_as_before(&before, "deny 22");
         let rules = self.host.exec("ufw show added").expect("ufw answers");
         assert!(rules.contains("ufw deny 22/tcp"), "it was there before: {rules}");
@@ -117,7 +109,7 @@ impl<'a> Drill<'a> {
         assert_eq!(before.diff(&self.files()), Vec::<String>::new(), "nothing was to be changed");
         self.site.set("harden", "trust-admin-networks", true);
         let forced = self.site.run(&["bootstrap", "--yes", "--only", "firewall"]);
-        self.taken_back(&forced, "no new login had confirmed it", "admin-networks");
+        assert_taken_back(&forced, "no new login had confirmed it", "admin-networks");
         self.site.unset("harden", "admin-networks");
         self.site.unset("harden", "trust-admin-networks");
         self.assert_as_before(&before, "admin-networks");
@@ -138,7 +130,7 @@ impl<'a> Drill<'a> {
         let told = self.site.run(&["plan", "--only", "firewall"]);
         assert_eq!(told.code, Some(5), "a plan only warns: {}", told.stderr);
         let next = self.site.run(&["bootstrap", "--yes", "--only", "firewall"]);
-        self.taken_back(&next, "no new login had confirmed it within 8 s", "kill -9");
+        assert_taken_back(&next, "no new login had confirmed it within 8 s", "kill -9");
         self.assert_as_before(&before, "kill -9");
     }
 
@@ -146,7 +138,7 @@ impl<'a> Drill<'a> {
         let before = self.files();
         self.killed_after("ssh", SSHD);
         let second = self.site.run(&["bootstrap", "--yes", "--only", "ssh"]);
-        self.taken_back(&second, "no new login had confirmed it within 8 s", "second run");
+        assert_taken_back(&second, "no new login had confirmed it within 8 s", "second run");
         assert!(second.said().contains("an earlier run died in `ssh`"), "{}", second.stderr);
         self.assert_as_before(&before, "second run");
     }
@@ -192,4 +184,12 @@ impl<'a> Drill<'a> {
         let again = self.site.run(&["plan", "--only", "ssh", "--detailed-exitcode"]);
         assert_eq!(again.code, Some(0), "it was taken back: {}{}", again.stdout, again.stderr);
     }
+}
+
+fn assert_taken_back(outcome: &Outcome, why: &str, drill: &str) {
+    assert_eq!(outcome.code, Some(5), "{drill}: {}", outcome.stderr);
+    let said = outcome.said();
+    assert!(said.contains("back by itself"), "{drill}: {said}");
+    assert!(said.contains(why), "{drill}: no `{why}` in {said}");
+    assert!(outcome.took < GUARD + AFTER, "{drill} took {:?}", outcome.took);
 }
