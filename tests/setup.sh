@@ -8,8 +8,8 @@ if [ "$(id -u)" -ne 0 ]; then
     exit 1
 fi
 
-packages='ca-certificates e2fsprogs iproute2 iptables mmdebstrap musl-tools nftables openssh-client
-openssh-server procps shellcheck systemd-container util-linux'
+packages='bsdutils ca-certificates curl e2fsprogs fish iproute2 iptables mmdebstrap musl-tools nftables
+openssh-client openssh-server openssl procps shellcheck sudo systemd-container tcsh util-linux'
 missing=''
 for package in $packages; do
     if ! dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed; then
