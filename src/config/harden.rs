@@ -1,6 +1,9 @@
 //! What is tightened: `[harden]` for all nodes, and what a node says of its own.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
 
 use super::file::{File, HardenSection, NodeSection};
 use super::finding::{Finding, Findings};
@@ -28,7 +31,7 @@ pub fn of(node: &NodeSection, file: &File) -> Harden {
         admin_networks: networks
             .into_iter()
             .flatten()
-            .filter_map(|text| network::cidr(text).ok())
+            .filter_map(|text| network_or_address(text).ok())
             .collect(),
         trust_admin_networks: trust.is_some_and(|trust| *trust.value()),
     }
@@ -57,13 +60,18 @@ pub fn check(file: &File, out: &mut Findings) {
     let own = file.node.iter().filter_map(|node| node.harden.as_ref());
     for section in file.harden.iter().chain(own) {
         for text in section.admin_networks.iter().flatten() {
-            out.read("admin-networks", text, network::cidr);
+            out.read("admin-networks", text, network_or_address);
         }
         for text in section.sshd.iter().flatten() {
             out.read("sshd", text, sshd_line);
         }
     }
     addressless(file, out);
+}
+
+/// One address is a network, too.
+fn network_or_address(text: &str) -> Parsed<IpNet> {
+    text.parse().map_or_else(|_| network::cidr(text), |address: IpAddr| Ok(address.into()))
 }
 
 /// One setting of sshd on one line; the rest is for `sshd -t` on the host.
@@ -90,7 +98,7 @@ fn addressless(file: &File, out: &mut Findings) {
     }
     for node in &file.node {
         let Some(address) = &node.address else { continue };
-        let is_ip = |text: &Written<String>| text.parse::<std::net::IpAddr>().is_ok();
+        let is_ip = |text: &Written<String>| text.parse::<IpAddr>().is_ok();
         let named = node.node_ip.is_some() || node.external_ip.is_some();
         let nat = node.behind_nat.as_ref().is_some_and(|nat| *nat.value());
         if !is_ip(address) && !named && !nat && !*node.local.value() {

@@ -4,6 +4,7 @@ use futures::future::join_all;
 
 use super::{Dial, Failure, Fleet, Member};
 use crate::guard::{self, Guard};
+use crate::lock::{self, Lock};
 use crate::report::{Event, Observer};
 
 impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
@@ -11,14 +12,21 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
     pub async fn settle(&self, members: &[Member<'a, D::Remote>]) -> Vec<Failure> {
         let waits = members.iter().map(|member| async move {
             let guard = member.facts.guard.as_ref()?;
-            let alive = member.facts.lock.as_ref().is_some_and(crate::lock::Lock::is_alive);
+            let alive = member.facts.lock.as_ref().is_some_and(Lock::is_alive);
             if matches!(guard, Guard::Armed(_)) && alive {
                 return None;
             }
             let host = member.host.name.as_str();
             let progress = |text: &str| self.observer.on(&Event::Progress { host, text });
             let told = guard::settle(&member.remote, host, guard, &progress).await;
-            let error = told.map_or_else(|error| error, anyhow::Error::from);
+            let buried = match &member.facts.lock {
+                Some(dead) if !alive => lock::release(&member.remote, dead, "died").await,
+                _ => Ok(()),
+            };
+            let error = match (told, buried) {
+                (Ok(_), Err(error)) | (Err(error), _) => error,
+                (Ok(back), Ok(())) => back.into(),
+            };
             Some(Failure { host: host.to_owned(), error })
         });
         join_all(waits).await.into_iter().flatten().collect()

@@ -8,8 +8,10 @@ use super::{Dial, Failure, Fleet, HostPlan, Member, first_server, gather, run_na
 use crate::cluster::Role;
 use crate::engine::{self, Interrupted, Planned, Run};
 use crate::facts::Facts;
+use crate::guard::TakenBack;
 use crate::lock::{self, Lock};
 use crate::releases::Releases;
+use crate::remote::Remote as _;
 use crate::report::{Event, Observer, Totals};
 use crate::step::Step;
 use crate::steps::Wave;
@@ -171,9 +173,17 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
         let outcome = match &result {
             Ok(()) => "done",
             Err(error) if error.is::<Interrupted>() => "interrupted",
+            Err(error) if error.is::<TakenBack>() => "taken back",
             Err(_) => "failed",
         };
-        let released = lock::release(&member.remote, lock, outcome).await;
+        let mut released = lock::release(&member.remote, lock, outcome).await;
+        // A guarded step may end with another login than it began with.
+        if released.is_err()
+            && result.is_err()
+            && let Ok(remote) = member.remote.again().await
+        {
+            released = lock::release(&remote, lock, outcome).await;
+        }
         Done { changes: run.changes - before, result: result.and(released) }
     }
 

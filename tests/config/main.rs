@@ -1,5 +1,7 @@
 //! Every mistake in cluster.toml is reported with its place; no secret ever is.
 
+mod harden;
+
 use std::fmt::Write;
 
 use insta::assert_snapshot;
@@ -8,7 +10,7 @@ use oceanid::config::{Invalid, Severity, load, parse};
 use oceanid::docs;
 use proptest::prelude::*;
 
-const EXAMPLE: &str = include_str!("../cluster.toml");
+const EXAMPLE: &str = include_str!("../../cluster.toml");
 
 /// The least that is valid; tests add lines to its last node.
 const LEAST: &str = r#"[cluster]
@@ -89,7 +91,7 @@ fn a_node_overrides_the_defaults_of_ssh() {
     assert_eq!(one.ssh.keys, [home.join(".ssh/all")]);
 }
 
-const TWENTY: &str = include_str!("config/twenty.toml");
+const TWENTY: &str = include_str!("twenty.toml");
 
 #[test]
 fn twenty_mistakes_in_one_file_are_reported_in_one_go_in_the_order_of_the_file() {
