@@ -53,7 +53,7 @@ const ECDSA: &[&str] = &[
     "ecdsa-sha2-nistp521",
 ];
 
-/// Lists as sshd_config takes them: separated by commas, best first.
+/// Lists as `sshd_config` takes them: separated by commas, best first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Algorithms {
     /// `KexAlgorithms`.

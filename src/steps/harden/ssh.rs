@@ -92,7 +92,7 @@ fn guest(host: &Host, facts: &Facts) -> Guest {
     Guest { user: facts.login.user.clone(), from: from.to_string(), port }
 }
 
-/// `Include` is in Debian's and Ubuntu's sshd_config, but people write their own.
+/// `Include` is in Debian's and Ubuntu's `sshd_config`, but people write their own.
 fn drop_ins_count() -> Require {
     let test = format!(
         "set -f\nours={DROP_IN}\nwhile read -r word globs; do\ncase $word in\n\
