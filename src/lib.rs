@@ -20,6 +20,7 @@ pub mod remote;
 pub mod report;
 pub mod script;
 pub mod secret;
+pub mod sshd;
 pub mod step;
 pub mod steps;
 pub mod templates;

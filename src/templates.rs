@@ -2,6 +2,8 @@
 
 use askama::Template;
 
+use crate::sshd::Section;
+
 /// `/etc/systemd/system/k3s.service` and `k3s-agent.service`.
 #[derive(Debug, Template)]
 #[template(path = "k3s.service", escape = "none")]
@@ -21,6 +23,16 @@ pub struct ModulesLoad;
 pub struct SysctlConf {
     /// Keys and values.
     pub values: &'static [(&'static str, &'static str)],
+}
+
+/// `/etc/ssh/sshd_config.d/00-oceanid.conf`.
+#[derive(Debug, Template)]
+#[template(path = "00-oceanid.conf", escape = "none")]
+pub struct SshdConf<'a> {
+    /// What oceanid says.
+    pub sections: &'a [Section],
+    /// What the operator adds.
+    pub further: &'a [String],
 }
 
 /// Renders a template, its last newline put back.

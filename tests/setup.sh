@@ -9,7 +9,10 @@ if [ "$(id -u)" -ne 0 ]; then
 fi
 
 packages='bsdutils ca-certificates curl e2fsprogs fish iproute2 iptables mmdebstrap musl-tools nftables
-openssh-client openssh-server openssl procps shellcheck sudo systemd-container tcsh util-linux'
+openssh-client openssh-server openssl procps python3 shellcheck sudo systemd-container tcsh util-linux'
+if ! python3 -m pip --version >/dev/null 2>&1; then
+    packages="$packages python3-pip"
+fi
 missing=''
 for package in $packages; do
     if ! dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed; then
@@ -43,3 +46,10 @@ for program in cargo-nextest cargo-deny; do
         cargo install --locked --debug "$program"
     fi
 done
+
+# It grades the hosts' sshd. Beside what is built: no other program of this machine gets to see it.
+audit=target/graders/ssh-audit-3.9.0
+if ! [ -e "$audit/bin/ssh-audit" ]; then
+    python3 -m pip install -q --disable-pip-version-check --root-user-action=ignore \
+        --target "$audit" ssh-audit==3.9.0
+fi
