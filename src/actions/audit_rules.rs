@@ -48,9 +48,9 @@ impl AuditRules {
             let path = quote(path);
             let _ = write!(
                 text,
-                "if [ ! -d {path} ]; then\n\
-                 ( umask 022; mkdir -p -- {path} )\nchmod {mode:04o} -- {path}\n\
-                 printf '%s\\n' {path} >>\"$OCEANID_UNDO/folders\"\nfi\n"
+                "if [ ! -d {path} ]; then\nabove={path}\n\
+                 while [ ! -d \"$above\" ]; do printf '%s\\n' \"$above\" >>\"$OCEANID_UNDO/folders\"; above=${{above%/*}}; done\n\
+                 ( umask 022; mkdir -p -- {path} )\nchmod {mode:04o} -- {path}\nfi\n"
             );
         }
         let _ = write!(
