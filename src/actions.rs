@@ -1,10 +1,14 @@
 //! The kinds of action; few, so that every step reads alike.
 
+pub use audit_rules::AuditRules;
 pub use command::Command;
 pub use fetch::Fetch;
 pub use file::File;
+pub use masked::Masked;
+pub use modes::Modes;
 pub use node_ready::NodeReady;
 pub use node_settings::NodeSettings;
+pub use only_one::OnlyOne;
 pub use packages::Packages;
 pub use reload::Reload;
 pub use require::Require;
@@ -13,11 +17,15 @@ pub use sysctls::Sysctls;
 pub use unit::Unit;
 pub use wait::Wait;
 
+mod audit_rules;
 mod command;
 mod fetch;
 mod file;
+mod masked;
+mod modes;
 mod node_ready;
 mod node_settings;
+mod only_one;
 mod packages;
 mod reload;
 mod require;

@@ -40,6 +40,8 @@ pub struct Facts {
     pub memory_mib: u64,
     /// Free space where /var/lib is, MiB.
     pub disk_free_mib: u64,
+    /// The kind of file system where /var/lib is, as `stat -f` calls it: `ext2/ext3`, `btrfs`.
+    pub disk_kind: String,
     /// cgroup v2 controllers, or `v1` on a host of the old hierarchy.
     pub cgroups: Vec<String>,
     /// What it runs on: the kind of container, or maker and model of the machine; may be empty.
@@ -57,8 +59,10 @@ pub struct Facts {
     pub container: bool,
     /// `NetworkManager` is installed.
     pub has_network_manager: bool,
-    /// Some swap is in use.
+    /// Some swap other than ours is in use.
     pub has_swap: bool,
+    /// Our swap file is in use.
+    pub has_swap_file: bool,
     /// How we came in.
     pub login: Login,
     /// What its sshd is told.
@@ -136,8 +140,8 @@ first cpus /sys/devices/system/cpu/online
 while read -r key value unit; do
   if [ "$key" = MemTotal: ]; then say memory "$value"; break; fi
 done </proc/meminfo
-stat -f -c 'fact disk-free %a %S' /var/lib
-if [ -d /var/lib/rancher/k3s ]; then say has-k3s yes; fi
+stat -f --printf 'fact disk-free %a %S\nfact disk-kind %T\n' /var/lib
+if [ -d /var/lib/rancher/k3s/agent ]; then say has-k3s yes; fi
 if [ -e /sys/fs/cgroup/cgroup.controllers ]; then first cgroups /sys/fs/cgroup/cgroup.controllers
 elif [ -d /sys/fs/cgroup/memory ]; then say cgroups v1; fi
 if [ -e /run/systemd/container ]; then say container yes; first hardware /run/systemd/container
@@ -152,7 +156,7 @@ if command -v ip >/dev/null; then ip -o addr show scope global; fi
 say login "${2-} ${1-}"
 if [ -d /etc/NetworkManager ]; then say has-network-manager yes; fi
 while read -r name rest; do
-  case $name in Filename) ;; *) say has-swap yes; break ;; esac
+  case $name in Filename) ;; /var/swapfile) say has-swap-file yes ;; *) say has-swap yes ;; esac
 done </proc/swaps
 for key in /etc/ssh/ssh_host_*_key; do
   key=${key#/etc/ssh/ssh_host_}; say host-key "${key%_key}"
@@ -224,6 +228,7 @@ pub fn read(output: &Output, asked_at: f64) -> anyhow::Result<Facts> {
         cpus,
         memory_mib: number("memory")? / 1024,
         disk_free_mib: free / (1024 * 1024),
+        disk_kind: maybe("disk-kind").unwrap_or_default(),
         cgroups: maybe("cgroups")
             .unwrap_or_default()
             .split_whitespace()
@@ -237,6 +242,7 @@ pub fn read(output: &Output, asked_at: f64) -> anyhow::Result<Facts> {
         container: maybe("container").is_some(),
         has_network_manager: maybe("has-network-manager").is_some(),
         has_swap: maybe("has-swap").is_some(),
+        has_swap_file: maybe("has-swap-file").is_some(),
         login: access::login(
             &maybe("login").unwrap_or_default(),
             maybe("operator").and_then(|address| address.parse().ok()),

@@ -4,6 +4,8 @@ use askama::Template;
 
 use crate::sshd::Section;
 
+pub mod host;
+
 /// `/etc/systemd/system/k3s.service` and `k3s-agent.service`.
 #[derive(Debug, Template)]
 #[template(path = "k3s.service", escape = "none")]

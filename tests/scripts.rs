@@ -230,11 +230,13 @@ fn steps_of(
 fn facts() -> Facts {
     let said = "fact clock 1.5\nfact os debian\nfact os-version 12\nfact machine x86_64\n\
                 fact kernel 6.1\nfact hostname tethys\nfact machine-id 0123\nfact cpus 2\n\
-                fact memory 2000000\nfact disk-free 9000000 4096\nfact cgroups cpu memory\n\
-                fact join-token K10c0ffee::server:canary-token\n\
+                fact memory 2000000\nfact disk-free 9000000 4096\nfact disk-kind xfs\n\
+                fact cgroups cpu memory\nfact has-network-manager yes\nfact sshd port 22\n\
                 fact sshd passwordauthentication yes\nfact sshd kexalgorithms x\nfact host-key rsa\n\
                 fact knows-kex curve25519-sha256\nfact knows-cipher aes256-ctr\n\
-                fact knows-mac hmac-sha2-256-etm@openssh.com\nfact knows-HostKeyAlgorithms rsa-sha2-512\n";
+                fact knows-mac hmac-sha2-256-etm@openssh.com\nfact knows-HostKeyAlgorithms rsa-sha2-512\n\
+                fact login root 203.0.113.7 50000 198.51.100.1 22\n\
+                fact join-token K10c0ffee::server:canary-token\n";
     let output = Output { stdout: said.to_owned(), ..Output::default() };
     facts::read(&output, 1.5).expect("whole facts")
 }
@@ -245,6 +247,9 @@ const NODE: &str = r#"{"items": [{
         "annotations": {"oceanid.io/labels": "old"}},
     "spec": {"taints": [{"key": "theirs", "value": "it's", "effect": "NoExecute"}]},
     "status": {}}]}"#;
+
+/// One time daemon is enough.
+const RIVALS: [&str; 4] = ["chrony.service", "ntpsec.service", "ntp.service", "openntpd.service"];
 
 fn answer(question: &Question, state: State) -> Answer {
     let drifted = matches!(state, State::Drifted);
@@ -257,9 +262,13 @@ fn answer(question: &Question, state: State) -> Answer {
             content: Some(String::from("old\n")),
         }),
         Question::File { .. } => Answer::File(FileState::default()),
-        Question::Unit(_) => Answer::Unit(UnitState {
+        Question::Unit(name) => Answer::Unit(UnitState {
             load: String::from(if drifted { "loaded" } else { "not-found" }),
-            active: String::from(if drifted { "active" } else { "inactive" }),
+            active: String::from(if drifted && !RIVALS.contains(&name.as_str()) {
+                "active"
+            } else {
+                "inactive"
+            }),
             enabled: String::from(if drifted { "enabled" } else { "" }),
             ..UnitState::default()
         }),
@@ -279,6 +288,10 @@ fn script_answer(text: &str, state: State) -> Output {
         State::Drifted if text.contains("/api/v1/nodes") => {
             Output { stdout: NODE.to_owned(), ..Output::default() }
         }
+        State::Drifted if text.contains("stat -L -c '%a %n'") => Output {
+            stdout: String::from("644 /etc/crontab\n755 /etc/cron.d\n"),
+            ..Output::default()
+        },
         State::Drifted if text.contains("stat -c '%F") => {
             Output { stdout: String::from("regular file|755|root:root\n"), ..Output::default() }
         }

@@ -10,34 +10,54 @@ use crate::script::{Script, quote};
 
 /// Kernel parameters of the running kernel; the file that survives a reboot is a `File` of its own.
 #[derive(Debug, Clone)]
-pub struct Sysctls(Vec<(&'static str, &'static str)>);
+pub struct Sysctls {
+    wanted: Vec<(&'static str, &'static str)>,
+    unknown: Unknown,
+}
+
+/// What becomes of a key that this kernel does not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unknown {
+    Fails,
+    Skipped,
+}
 
 impl Sysctls {
     /// Requires each key to have its value.
     #[must_use]
     pub fn live(wanted: &[(&'static str, &'static str)]) -> Self {
-        Self(wanted.to_vec())
+        Self { wanted: wanted.to_vec(), unknown: Unknown::Fails }
+    }
+
+    /// Requires each key that this kernel has to have its value.
+    #[must_use]
+    pub fn where_known(wanted: &[(&'static str, &'static str)]) -> Self {
+        Self { wanted: wanted.to_vec(), unknown: Unknown::Skipped }
     }
 }
 
 impl Action for Sysctls {
     fn subject(&self) -> String {
-        String::from("kernel parameters")
+        match self.wanted.as_slice() {
+            [(key, _)] => format!("kernel parameter {key}"),
+            _ => String::from("kernel parameters"),
+        }
     }
 
     fn probe(&self) -> Vec<Question> {
-        self.0.iter().map(|(key, _)| Question::Sysctl((*key).to_owned())).collect()
+        self.wanted.iter().map(|(key, _)| Question::Sysctl((*key).to_owned())).collect()
     }
 
     fn diff(&self, seen: &[Answer]) -> anyhow::Result<Option<Change>> {
         let mut shown = String::new();
         let (mut apply, mut undo) = (String::new(), String::new());
         let mut count = 0;
-        for (index, (key, wanted)) in self.0.iter().enumerate() {
+        for (index, (key, wanted)) in self.wanted.iter().enumerate() {
             let Answer::Sysctl(present) = one(seen, index)? else {
                 bail!("expected the value of `{key}`");
             };
-            if present.as_deref() == Some(*wanted) {
+            let skipped = present.is_none() && self.unknown == Unknown::Skipped;
+            if skipped || present.as_deref() == Some(*wanted) {
                 continue;
             }
             count += 1;
@@ -53,7 +73,7 @@ impl Action for Sysctls {
             return Ok(None);
         }
         Ok(Some(Change {
-            summary: format!("set {count} of {}", self.0.len()),
+            summary: format!("set {count} of {}", self.wanted.len()),
             diff: Some(shown),
             apply: Script::new(apply),
             undo: Undo::Run(Script::new(undo)),

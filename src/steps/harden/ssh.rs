@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use anyhow::bail;
 
+use super::remember_the_operator;
 use crate::actions::{File, Guest, Reload, Require, SshdValues};
 use crate::cluster::Host;
 use crate::facts::Facts;
@@ -29,6 +30,7 @@ pub fn ssh(inputs: &Inputs<'_>) -> anyhow::Result<Step> {
         step.ensure(key_lets_in(user(host, facts), facts));
     }
     step.ensure(drop_ins_count());
+    remember_the_operator(&mut step, inputs);
     // sshd keeps the first value that it reads, and this file sorts first. All is tried before it lands.
     let drop_in = File::new(DROP_IN, settings.render()?).mode(0o600).check(READ_WITH_THE_REST);
     step.ensure(drop_in.clone());

@@ -1,0 +1,82 @@
+//! The kernel: parameters, modules that stay out, no core dumps.
+
+use crate::actions::{File, Sysctls};
+use crate::step::Step;
+use crate::steps::Inputs;
+use crate::templates::host::{Coredump, HardenSysctls, Limits, Modprobe, Profile};
+use crate::templates::render;
+
+/// Parameters that Kubernetes can live with. Not here, and why: forwarding and IPv6 router
+/// advertisements are what nodes live by; a strict `rp_filter` drops the packets of VPNs;
+/// `log_martians` floods the journal of a node and is 0 in ufw's own file;
+/// `kernel.unprivileged_bpf_disabled`, `kexec_load_disabled` and `modules_disabled` cannot be taken
+/// back, and the last keeps k3s from loading what it needs.
+const SYSCTLS: &[(&str, &str)] = &[
+    ("fs.protected_fifos", "2"),
+    ("fs.protected_hardlinks", "1"),
+    ("fs.protected_regular", "2"),
+    ("fs.protected_symlinks", "1"),
+    ("fs.suid_dumpable", "0"),
+    ("dev.tty.ldisc_autoload", "0"),
+    ("kernel.core_uses_pid", "1"),
+    ("kernel.dmesg_restrict", "1"),
+    ("kernel.kptr_restrict", "2"),
+    ("kernel.randomize_va_space", "2"),
+    ("kernel.sysrq", "0"),
+    ("kernel.yama.ptrace_scope", "1"),
+    ("net.core.bpf_jit_harden", "2"),
+    ("net.ipv4.conf.all.accept_redirects", "0"),
+    ("net.ipv4.conf.default.accept_redirects", "0"),
+    ("net.ipv4.conf.all.accept_source_route", "0"),
+    ("net.ipv4.conf.default.accept_source_route", "0"),
+    ("net.ipv4.conf.all.rp_filter", "2"),
+    ("net.ipv4.conf.default.rp_filter", "2"),
+    ("net.ipv4.conf.all.secure_redirects", "0"),
+    ("net.ipv4.conf.default.secure_redirects", "0"),
+    ("net.ipv4.conf.all.send_redirects", "0"),
+    ("net.ipv4.conf.default.send_redirects", "0"),
+    ("net.ipv4.icmp_echo_ignore_broadcasts", "1"),
+    ("net.ipv4.icmp_ignore_bogus_error_responses", "1"),
+    ("net.ipv4.tcp_rfc1337", "1"),
+    ("net.ipv4.tcp_syncookies", "1"),
+    ("net.ipv6.conf.all.accept_redirects", "0"),
+    ("net.ipv6.conf.default.accept_redirects", "0"),
+    ("net.ipv6.conf.all.accept_source_route", "0"),
+    ("net.ipv6.conf.default.accept_source_route", "0"),
+];
+
+/// Not here, and why: `squashfs` is what snaps are made of, `vfat` is the boot partition, `udf`
+/// is how some clouds hand over settings, `sctp` is a protocol of Kubernetes' services, and
+/// `usb-storage` may hold the root of a small board.
+const MODULES: &[&str] = &[
+    "dccp",
+    "rds",
+    "tipc",
+    "ax25",
+    "netrom",
+    "rose",
+    "x25",
+    "n-hdlc",
+    "cramfs",
+    "freevxfs",
+    "hfs",
+    "hfsplus",
+    "jffs2",
+    "firewire-core",
+    "firewire-ohci",
+    "firewire-sbp2",
+];
+
+/// Files for the next boot, and what can be true at once.
+pub fn kernel(step: &mut Step, _: &Inputs<'_>) -> anyhow::Result<()> {
+    step.ensure(File::new(
+        "/etc/sysctl.d/61-oceanid-harden.conf",
+        render(&HardenSysctls { values: SYSCTLS })?,
+    ));
+    step.ensure(Sysctls::where_known(SYSCTLS));
+    step.ensure(File::new("/etc/modprobe.d/oceanid.conf", render(&Modprobe { modules: MODULES })?));
+    step.ensure(File::new("/etc/security/limits.d/10-oceanid.conf", render(&Limits)?));
+    step.ensure(File::new("/etc/profile.d/oceanid.sh", render(&Profile)?));
+    step.ensure(File::new("/etc/systemd/coredump.conf.d/10-oceanid.conf", render(&Coredump)?));
+    Ok(())
+}
