@@ -10,13 +10,14 @@ use crate::firewall::{Family, QUESTION, Rule, State};
 
 mod deed;
 
-/// What /etc/default/ufw must say: with anything else its rules for IPv6 or those of others get lost.
-const SETTINGS: [(&str, &str); 2] = [("IPV6", "yes"), ("MANAGE_BUILTINS", "no")];
-/// Packets are dropped, not rejected: a REJECT in FORWARD would come before those of the pods.
-const POLICIES: [(&str, &str, &str); 3] = [
-    ("DEFAULT_INPUT_POLICY", "DROP", "default deny incoming"),
-    ("DEFAULT_OUTPUT_POLICY", "ACCEPT", "default allow outgoing"),
-    ("DEFAULT_FORWARD_POLICY", "DROP", "default deny routed"),
+/// What /etc/default/ufw must say, as `ufw default` writes it; a fresh ufw says it by itself. Packets are
+/// dropped, not rejected: a REJECT in FORWARD would come before the rules of the pods.
+const SETTINGS: [(&str, &str); 5] = [
+    ("IPV6", "yes"),
+    ("MANAGE_BUILTINS", "no"),
+    ("DEFAULT_INPUT_POLICY", "\"DROP\""),
+    ("DEFAULT_OUTPUT_POLICY", "\"ACCEPT\""),
+    ("DEFAULT_FORWARD_POLICY", "\"DROP\""),
 ];
 
 /// An enabled ufw that lets in what `rules` say, and what rules of others say.
@@ -46,13 +47,22 @@ enum Start {
     Anew(Vec<String>),
 }
 
+/// A setting of ufw that is not as it must be.
+#[derive(Debug)]
+struct Setting {
+    key: &'static str,
+    /// As the file has it, in quotes where ufw writes them.
+    value: &'static str,
+    /// What it is now; may be empty.
+    old: String,
+}
+
 /// What must be done on a host.
 #[derive(Debug)]
 struct Difference {
-    settings: Vec<(&'static str, &'static str)>,
+    settings: Vec<Setting>,
     add: Vec<Rule>,
     remove: Vec<Rule>,
-    defaults: Vec<&'static str>,
     start: Start,
     /// ufw.service does not start at boot.
     boot: bool,
@@ -72,21 +82,25 @@ impl Firewall {
     }
 
     fn difference(&self, state: &State, boot: bool) -> anyhow::Result<Difference> {
-        let unset = |key: &str, value: &str| !state.is_set(key, value);
-        let settings: Vec<_> =
-            SETTINGS.into_iter().filter(|(key, value)| unset(key, value)).collect();
-        let defaults = POLICIES.iter().filter(|(key, value, _)| unset(key, value));
+        // What was never installed is as Debian and Ubuntu ship it.
+        let differs = |(key, value): &(&str, &str)| {
+            !state.settings.is_empty() && !state.is_set(key, value.trim_matches('"'))
+        };
+        let setting = |(key, value): (&'static str, &'static str)| {
+            let old = state.settings.get(key).cloned().unwrap_or_default();
+            Setting { key, value, old }
+        };
+        let settings: Vec<Setting> = SETTINGS.into_iter().filter(differs).map(setting).collect();
         let start = if state.is_enabled() {
-            let mut faults = state.faults();
-            faults.extend(settings.iter().map(|(key, value)| format!("{key} was not {value}")));
-            if faults.is_empty() { Start::Nothing } else { Start::Anew(faults) }
+            let faults = state.faults();
+            let whole = faults.is_empty() && settings.is_empty();
+            if whole { Start::Nothing } else { Start::Anew(faults) }
         } else {
             Start::Enable
         };
         Ok(Difference {
             add: self.missing(state)?,
             remove: self.stale(state),
-            defaults: defaults.map(|(.., command)| *command).collect(),
             settings,
             start,
             boot,
@@ -144,27 +158,26 @@ fn stands(rule: &Rule, family: &Family) -> anyhow::Result<bool> {
 
 impl Difference {
     fn is_empty(&self) -> bool {
-        let Self { settings, add, remove, defaults, start, boot } = self;
+        let Self { settings, add, remove, start, boot } = self;
         let nothing = *start == Start::Nothing && !boot;
-        nothing && settings.is_empty() && add.is_empty() && remove.is_empty() && defaults.is_empty()
+        nothing && settings.is_empty() && add.is_empty() && remove.is_empty()
     }
 
     fn summary(&self) -> String {
-        let count = |count: usize, verb: &str| match count {
+        let count = |count: usize, verb: &str, what: &str| match count {
             0 => None,
-            1 => Some(format!("{verb} 1 rule")),
-            _ => Some(format!("{verb} {count} rules")),
+            1 => Some(format!("{verb} 1 {what}")),
+            _ => Some(format!("{verb} {count} {what}s")),
         };
         let start = match self.start {
             Start::Nothing => None,
             Start::Enable => Some("enable"),
             Start::Anew(_) => Some("put into force anew"),
         };
-        let settings = self.settings.len() + self.defaults.len();
         let parts = [
-            count(self.add.len(), "add"),
-            count(self.remove.len(), "delete"),
-            (settings > 0).then(|| format!("{settings} of its settings")),
+            count(self.settings.len(), "set", "setting"),
+            count(self.add.len(), "add", "rule"),
+            count(self.remove.len(), "delete", "rule"),
             start.map(str::to_owned),
             self.boot.then(|| String::from("start it at boot")),
         ];
@@ -173,17 +186,14 @@ impl Difference {
 
     fn shown(&self) -> String {
         let mut shown = String::new();
-        for (key, value) in &self.settings {
-            let _ = writeln!(shown, "+ {key}={value}");
+        for Setting { key, value, old } in &self.settings {
+            let _ = writeln!(shown, "- {key}={old}\n+ {key}={value}");
         }
         for rule in &self.add {
             let _ = writeln!(shown, "+ {rule}");
         }
         for rule in &self.remove {
             let _ = writeln!(shown, "- {rule}");
-        }
-        for command in &self.defaults {
-            let _ = writeln!(shown, "+ ufw {command}");
         }
         match &self.start {
             Start::Nothing => {}

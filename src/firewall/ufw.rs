@@ -14,7 +14,7 @@ if [ -d /proc/sys/net/ipv6 ]; then echo has-ipv6; fi
 if command -v iptables-save >/dev/null; then
   { iptables-save -t filter || echo '!iptables-save'
     if [ -d /proc/sys/net/ipv6 ]; then echo '*ipv6'; ip6tables-save -t filter || echo '!ip6tables-save'; fi
-  } | grep -E '^([*!]|:(INPUT|OUTPUT|FORWARD) |-A (INPUT|OUTPUT|FORWARD|ufw6?-(before|user)-(input|output|forward)) )' || :
+  } | grep -E '^([*!]|:(INPUT|OUTPUT|FORWARD) |-A (INPUT|OUTPUT|FORWARD|ufw6?-user-(input|output|forward)) |-A ufw6?-before-[a-z]+ -j ufw6?-user-)' || :
 fi
 ";
 

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::{Difference, Start};
+use super::{Difference, Setting, Start};
 use crate::firewall::Rule;
 use crate::script::{Script, quote};
 
@@ -81,8 +81,8 @@ pub(super) fn apply(difference: &Difference) -> Script {
         // From here on ufw only writes its record: of rules that are not in force it may fail to delete one.
         text.push_str("run --force disable\nsweep\n");
     }
-    for (key, value) in &difference.settings {
-        let _ = writeln!(text, "set_default {key} {value}");
+    for Setting { key, value, .. } in &difference.settings {
+        let _ = writeln!(text, "set_default {key} {}", quote(value));
     }
     for rule in &difference.add {
         let _ = writeln!(text, "run {}", words(rule));
@@ -93,9 +93,6 @@ pub(super) fn apply(difference: &Difference) -> Script {
             Some(words) => writeln!(text, "run route delete {words}"),
             None => writeln!(text, "run delete {words}"),
         };
-    }
-    for command in &difference.defaults {
-        let _ = writeln!(text, "run {command}");
     }
     if difference.start != Start::Nothing {
         text.push_str("run --force enable\n");

@@ -107,9 +107,14 @@ fn what_is_not_in_force_is_put_into_force_anew() {
         );
     }
     let v6 = change(&WHOLE.replace("IPV6=yes", "IPV6=no"));
-    assert_eq!(v6.summary, "1 of its settings, put into force anew");
+    assert_eq!(v6.summary, "set 1 setting, put into force anew");
     let open = change(&WHOLE.replace("INPUT_POLICY=\"DROP\"", "INPUT_POLICY=\"ACCEPT\""));
-    assert_eq!(open.diff.as_deref(), Some("+ ufw default deny incoming\n"));
+    assert_eq!(
+        open.diff.as_deref(),
+        Some(
+            "- DEFAULT_INPUT_POLICY=ACCEPT\n+ DEFAULT_INPUT_POLICY=\"DROP\"\n+ ufw disable\n+ ufw enable\n"
+        )
+    );
 }
 
 #[test]
