@@ -157,7 +157,7 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
             entry.wave == wave
                 && self.selection.has_step(entry.name)
                 && (entry.concerns)(self.cluster, member.host)
-                && (wave == Wave::Cluster || self.selection.has_node(&member.host.name))
+                && (wave == Wave::Cluster || self.is_concerned(&member.host.name, entry.name))
         });
         wanted
             .map(|entry| {
@@ -166,6 +166,11 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
                 })
             })
             .collect()
+    }
+
+    /// Whether `step` is for the host `name`: the first server must let in nodes that join it.
+    fn is_concerned(&self, name: &str, step: &str) -> bool {
+        self.selection.has_node(name) || step == "firewall"
     }
 
     /// Looks at every host and says what would change: one execution a host, nothing is written.

@@ -14,6 +14,11 @@ pub struct K3sUnit {
     pub role: &'static str,
 }
 
+/// `/etc/systemd/system/oceanid-rules.service`.
+#[derive(Debug, Template)]
+#[template(path = "oceanid-rules.service", escape = "none")]
+pub struct RulesUnit;
+
 /// `/etc/modules-load.d/oceanid.conf`.
 #[derive(Debug, Template)]
 #[template(path = "modules-load.conf", escape = "none")]

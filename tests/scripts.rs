@@ -241,6 +241,13 @@ fn facts() -> Facts {
     facts::read(&output, 1.5).expect("whole facts")
 }
 
+/// A ufw that is not in force, with an old rule of ours and a foreign one, and a firewall of before.
+const UFW: &str = "/etc/ufw/user.rules:### tuple ### allow tcp 99 0.0.0.0/0 any 1.2.3.4 in comment=6f6365616e69643a206974277320\n\
+    /etc/ufw/user.rules:### tuple ### route:allow tcp 9 0.0.0.0/0 any 0.0.0.0/0 in_eth0 comment=6f6365616e69643a2078\n\
+    /etc/ufw/user.rules:### tuple ### allow tcp 80 0.0.0.0/0 any 0.0.0.0/0 in comment=6974277320\n\
+    /etc/ufw/ufw.conf:ENABLED=yes\nhas-ipv6\n*filter\n-A INPUT -i lo -j ACCEPT\n\
+    -A INPUT -j REJECT --reject-with icmp-host-prohibited\n*ipv6\n*filter\n-A FORWARD -j REJECT\n";
+
 /// A node that has foreign labels and taints, and an old one of ours.
 const NODE: &str = r#"{"items": [{
     "metadata": {"name": "calypso", "labels": {"it's": "foreign", "old": "x"},
@@ -259,7 +266,7 @@ fn answer(question: &Question, state: State) -> Answer {
             mode: 0o600,
             owner: String::from("root:root"),
             sha256: "1".repeat(64),
-            content: Some(String::from("old\n")),
+            content: Some(String::from("old\n-A FORWARD -j REJECT\n")),
         }),
         Question::File { .. } => Answer::File(FileState::default()),
         Question::Unit(name) => Answer::Unit(UnitState {
@@ -285,6 +292,9 @@ fn script_answer(text: &str, state: State) -> Output {
     }
     match state {
         State::Bare if text.contains("stat -c '%F") => Output::default(),
+        State::Drifted if text.contains("### tuple ###") => {
+            Output { stdout: UFW.to_owned(), ..Output::default() }
+        }
         State::Drifted if text.contains("/api/v1/nodes") => {
             Output { stdout: NODE.to_owned(), ..Output::default() }
         }

@@ -35,13 +35,37 @@ done
 
 /// Packages that must be installed; nothing else is ever upgraded.
 #[derive(Debug, Clone)]
-pub struct Packages(Vec<&'static str>);
+pub struct Packages {
+    wanted: Vec<&'static str>,
+    /// Packages that cannot be there beside them.
+    unwanted: Vec<&'static str>,
+}
 
 impl Packages {
     /// Requires `names` to be installed.
     #[must_use]
     pub fn installed(names: &[&'static str]) -> Self {
-        Self(names.to_vec())
+        Self { wanted: names.to_vec(), unwanted: Vec::new() }
+    }
+
+    /// Has `names` removed: they cannot be there beside the others. Their configuration stays.
+    #[must_use]
+    pub fn without(mut self, names: &[&'static str]) -> Self {
+        self.unwanted = names.to_vec();
+        self
+    }
+
+    /// The names that the host has installed, and those that it has not.
+    fn sorted(&self, seen: &[Answer]) -> anyhow::Result<(Vec<&'static str>, Vec<&'static str>)> {
+        let (mut there, mut missing) = (Vec::new(), Vec::new());
+        for (index, name) in self.wanted.iter().chain(&self.unwanted).enumerate() {
+            match one(seen, index)? {
+                Answer::Package(Some(_)) => there.push(*name),
+                Answer::Package(None) => missing.push(*name),
+                other => bail!("expected a package's version, got {other:?}"),
+            }
+        }
+        Ok((there, missing))
     }
 }
 
@@ -51,22 +75,25 @@ impl Action for Packages {
     }
 
     fn probe(&self) -> Vec<Question> {
-        self.0.iter().map(|name| Question::Package((*name).to_owned())).collect()
+        let names = self.wanted.iter().chain(&self.unwanted);
+        names.map(|name| Question::Package((*name).to_owned())).collect()
     }
 
     fn diff(&self, seen: &[Answer]) -> anyhow::Result<Option<Change>> {
-        let mut missing = Vec::new();
-        for (index, name) in self.0.iter().enumerate() {
-            match one(seen, index)? {
-                Answer::Package(Some(_)) => {}
-                Answer::Package(None) => missing.push(*name),
-                other => bail!("expected a package's version, got {other:?}"),
-            }
-        }
-        if missing.is_empty() {
+        let (there, missing) = self.sorted(seen)?;
+        let install: Vec<&str> =
+            missing.into_iter().filter(|name| self.wanted.contains(name)).collect();
+        let remove: Vec<&str> =
+            there.into_iter().filter(|name| self.unwanted.contains(name)).collect();
+        if install.is_empty() && remove.is_empty() {
             return Ok(None);
         }
-        let names: Vec<String> = missing.iter().map(|name| quote(name)).collect();
+        // apt takes a name with a minus as one to remove.
+        let names: Vec<String> = install
+            .iter()
+            .map(|name| quote(name))
+            .chain(remove.iter().map(|name| format!("{}-", quote(name))))
+            .collect();
         let text = format!(
             "export DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=l\n\
              {AWAIT_LOCKS}\
@@ -78,9 +105,16 @@ impl Action for Packages {
              progress 'apt-get install {names}'\napt install {names}\n",
             names = names.join(" ")
         );
+        let (mut told, mut lines) = (Vec::new(), Vec::new());
+        for (verb, mark, names) in [("install", '+', &install), ("remove", '-', &remove)] {
+            if !names.is_empty() {
+                told.push(format!("{verb} {}", names.join(", ")));
+            }
+            lines.extend(names.iter().map(|name| format!("{mark} {name}\n")));
+        }
         Ok(Some(Change {
-            summary: format!("install {}", missing.join(", ")),
-            diff: Some(format!("+ {}\n", missing.join("\n+ "))),
+            summary: told.join("; "),
+            diff: Some(lines.concat()),
             apply: Script::new(text).deadline(DEADLINE),
             undo: Undo::Never,
         }))

@@ -1,18 +1,21 @@
-//! `oceanid verify`: an empty plan, and the API as it is seen from here.
+//! `oceanid verify`: an empty plan, what is open past our rules, and the API as it is seen from here.
 
 use std::time::Duration;
 
 use anyhow::Context as _;
+use futures::future::try_join_all;
 
 use super::context::{Context, Look};
 use super::plan::show;
 use super::{print, say};
 use crate::cli::Target;
-use crate::fleet::first_server;
-use crate::report::{Diffs, Exit};
+use crate::exposure::exposure;
+use crate::fleet::{Member, first_server};
+use crate::remote::AnyRemote;
+use crate::report::{Diffs, Event, Exit, Observer as _};
 use crate::secret;
 
-/// Proves that nothing is left to change, then asks the API from here.
+/// Proves that nothing is left to change, tells what is open besides, then asks the API from here.
 pub async fn run(context: &Context, target: Target) -> anyhow::Result<Exit> {
     let selection = context.selection(target)?;
     let dialer = context.dialer()?;
@@ -30,6 +33,8 @@ pub async fn run(context: &Context, target: Target) -> anyhow::Result<Exit> {
         }
         return Ok(Exit::Pending);
     }
+    let selected = members.iter().filter(|member| fleet.is_selected(&member.host.name));
+    tell_exposure(context, selected.collect()).await?;
     let token =
         first_server(&context.cluster, &members).and_then(|facts| facts.join_token.as_ref());
     let hash =
@@ -56,6 +61,27 @@ pub async fn run(context: &Context, target: Target) -> anyhow::Result<Exit> {
             Ok(Exit::Done)
         }
     }
+}
+
+/// Tells what of each host is open to everybody although no rule of ours says so.
+async fn tell_exposure(
+    context: &Context,
+    members: Vec<&Member<'_, AnyRemote>>,
+) -> anyhow::Result<()> {
+    let cluster = &context.cluster;
+    let asked =
+        members.iter().map(|member| exposure(&member.remote, cluster, member.host, &member.facts));
+    for (member, lines) in members.iter().zip(try_join_all(asked).await?) {
+        let host = member.host.name.as_str();
+        for line in lines {
+            if context.json {
+                context.teller.on(&Event::Warning { host: Some(host), text: &line });
+            } else {
+                print(&format!("{host}: {line}\n"))?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// SHA-256 of the CA that the API shows to anybody; the join token tells whether it is the right one.

@@ -9,16 +9,25 @@ state=/var/lib/oceanid
 guard=$state/guard
 units=/etc/systemd/system
 cd /
+exec 9>>"$state/change.flock"
 if [ "$1" = timer ]; then
-  # Each change moves the deadline on: the time runs from the last one.
+  # The time runs from the end of the last change, and each change has a deadline of its own.
   while [ -e "$guard/armed" ]; do
     until=0
     read -r until <"$guard/until"
     read -r up rest </proc/uptime
     left=$((until - ${up%%.*}))
-    [ "$left" -gt 0 ] || break
-    sleep "$left"
+    if [ "$left" -gt 0 ]; then
+      sleep "$left"
+    elif flock -n 9; then
+      break
+    else
+      sleep 1
+    fi
   done
+else
+  # What still runs would undo our undoing.
+  flock -w 20 9
 fi
 exec 7>>"$state/guard.flock"
 flock 7
@@ -29,9 +38,6 @@ elif ! [ -e "$guard/firing" ]; then
 fi
 printf '%s %s\n' "$(date +%s)" "$1" >"$guard/why"
 exec 7>&-
-# A change that is still running would undo our undoing.
-exec 9>>"$state/change.flock"
-flock -w 20 9
 /bin/sh "$guard/undo" >"$guard/said" 2>&1 9>&-
 printf '%s\n' "$?" >"$guard/status"
 if [ -r "$guard/entry" ] && read -r receipt <"$guard/receipt"; then

@@ -1,0 +1,93 @@
+//! The ways that a firewall must leave open on a node with k3s: to the API, to services, to DNS.
+
+use std::net::IpAddr;
+
+use serde_json::Value;
+
+use crate::cluster::{Cluster, Host, Role};
+use crate::script::quote;
+
+/// How long each question may take, seconds.
+const PATIENCE: u8 = 5;
+
+/// Asks from within pods, three at most: one of them may be on its way out.
+const PODS: &str = r#"for net in /run/netns/cni-*; do
+  [ -e "$net" ] || exit 0
+  tried=$(( tried + 1 ))
+  if [ "$tried" -gt 3 ]; then break; fi
+  if in_pod "$net"; then exit 0; fi
+done
+printf '%s\n' "$broken"
+exit 1
+"#;
+
+/// A read-only script that succeeds while a node reaches the API, and its pods the services and DNS.
+///
+/// It succeeds where k3s does not run and where there are no pods. Its last line says what does not work.
+#[must_use]
+pub fn paths_hold(cluster: &Cluster, host: &Host) -> String {
+    let (unit, api) = match host.role {
+        Role::Server => ("k3s.service", String::from("127.0.0.1")),
+        Role::Agent => ("k3s-agent.service", cluster.k3s.endpoint.clone()),
+    };
+    let api = quote(&format!("https://{api}:6443/ping"));
+    format!(
+        "systemctl -q is-active {unit} || exit 0\n\
+         if [ \"$(curl -sk --max-time {PATIENCE} -- {api})\" != pong ]; then\n\
+         printf 'the API at %s does not answer from this host\\n' {api}\nexit 1\nfi\n\
+         tried=0 broken=\nin_pod() {{\n{service}{dns}}}\n{PODS}",
+        service = service(cluster),
+        dns = dns(cluster),
+    )
+}
+
+/// Any answer will do: pods without an account get 401.
+fn service(cluster: &Cluster) -> String {
+    let Some(address) = nth(cluster, 1) else { return String::new() };
+    let host = if address.is_ipv6() { format!("[{address}]") } else { address.to_string() };
+    format!(
+        "nsenter --net=\"$1\" curl -sk -o /dev/null --max-time {PATIENCE} https://{host}:443/ || {{\n\
+         broken='pods on this host do not reach the service kubernetes at {address}'; return 1; }}\n"
+    )
+}
+
+/// Through the host's own resolver, with the pods' server put before it in a mount namespace of its own.
+fn dns(cluster: &Cluster) -> String {
+    let setting = |key: &str| cluster.k3s.server.get(key).and_then(Value::as_str);
+    let address = setting("cluster-dns").map_or_else(
+        || nth(cluster, 10).map(|address| address.to_string()),
+        |address| Some(address.to_owned()),
+    );
+    let Some(address) =
+        address.filter(|_| !cluster.k3s.disable.iter().any(|name| name == "coredns"))
+    else {
+        return String::new();
+    };
+    let domain = setting("cluster-domain").unwrap_or("cluster.local");
+    let ask = format!(
+        "mount -t tmpfs tmpfs /mnt\n\
+         printf 'nameserver %s\\noptions timeout:2 attempts:2\\n' {address} >/mnt/resolv.conf\n\
+         mount --bind /mnt/resolv.conf /etc/resolv.conf\n\
+         exec getent -s hosts:dns ahosts {name}",
+        address = quote(&address),
+        name = quote(&format!("kubernetes.default.svc.{domain}.")),
+    );
+    format!(
+        "nsenter --net=\"$1\" unshare --mount sh -ec {ask} >/dev/null 2>&1 || {{\n\
+         broken={broken}; return 1; }}\n",
+        ask = quote(&ask),
+        broken = quote(&format!("pods on this host get no answer from DNS at {address}")),
+    )
+}
+
+/// The address of a service that Kubernetes counts from the start of their network.
+fn nth(cluster: &Cluster, place: u8) -> Option<IpAddr> {
+    match cluster.k3s.service_cidr.network() {
+        IpAddr::V4(first) => {
+            Some(IpAddr::V4(u32::from(first).checked_add(u32::from(place))?.into()))
+        }
+        IpAddr::V6(first) => {
+            Some(IpAddr::V6(u128::from(first).checked_add(u128::from(place))?.into()))
+        }
+    }
+}
