@@ -34,6 +34,12 @@ systemctl daemon-reload
 systemctl start NetworkManager
 "#;
 
+/// Holds the lock on apt's lists for a while, as cloud-init does on a fresh machine.
+const ANOTHER_APT: &str = r#"systemd-run -q -p Type=forking perl -e 'use Fcntl;
+    exit if fork; $0 = "another-apt"; my $lock = pack("s s x4 q q l x4", F_WRLCK, 0, 0, 0, 0);
+    open my $lists, ">>", "/var/lib/apt/lists/lock"; fcntl($lists, F_SETLK, $lock) or die; sleep 4'
+    "#;
+
 #[test]
 fn what_cannot_lock_anybody_out_is_in_force_stable_mended_and_taken_back() {
     let hosts = vec![
@@ -43,7 +49,9 @@ fn what_cannot_lock_anybody_out_is_in_force_stable_mended_and_taken_back() {
     let operator = Operator::hardening(Topology::of(hosts));
     operator.lab.host("calypso").exec(LIKE_A_MACHINE).expect("a shell");
     let bare = manifests(&operator);
+    operator.lab.host("tethys").exec(ANOTHER_APT).expect("it has the lock");
     let first = operator.run(&BOOTSTRAP).exits(0);
+    assert!(first.stderr.contains("waiting for another-apt (process"), "{}", first.stderr);
     assert!(first.stderr.contains("2 hosts: 0 unchanged, 2 changed"), "{}", first.stderr);
     a_second_run_changes_nothing(&operator);
     both_have(&operator);
