@@ -22,7 +22,7 @@ const LIKE_A_MACHINE: &str = r#"
 rm /run/systemd/container
 mkdir -p /run/systemd/timesync && : >/run/systemd/timesync/synchronized
 fake() { printf '#!/bin/sh\n%s\n' "$2" >/usr/local/sbin/$1; chmod 755 /usr/local/sbin/$1; }
-fake auditctl 'cat /run/fake-audit'
+fake auditctl 'if [ "$1" = -l ]; then cat /run/fake-audit; fi'
 fake augenrules 'cat /etc/audit/rules.d/*.rules | grep ^-w >/run/fake-audit || :'
 drop_in() { mkdir -p /etc/systemd/system/$1.service.d; printf "$2" >/etc/systemd/system/$1.service.d/fake.conf; }
 drop_in auditd '[Service]\nType=exec\nExecStart=\nExecStart=/bin/sleep infinity\n'
@@ -34,6 +34,12 @@ systemctl daemon-reload
 systemctl start NetworkManager
 "#;
 
+/// Holds the lock on apt's lists for a while, as cloud-init does on a fresh machine.
+const ANOTHER_APT: &str = r#"systemd-run -q -p Type=forking perl -e 'use Fcntl;
+    exit if fork; $0 = "another-apt"; my $lock = pack("s s x4 q q l x4", F_WRLCK, 0, 0, 0, 0);
+    open my $lists, ">>", "/var/lib/apt/lists/lock"; fcntl($lists, F_SETLK, $lock) or die; sleep 4'
+    "#;
+
 #[test]
 fn what_cannot_lock_anybody_out_is_in_force_stable_mended_and_taken_back() {
     let hosts = vec![
@@ -43,10 +49,14 @@ fn what_cannot_lock_anybody_out_is_in_force_stable_mended_and_taken_back() {
     let operator = Operator::hardening(Topology::of(hosts));
     operator.lab.host("calypso").exec(LIKE_A_MACHINE).expect("a shell");
     let bare = manifests(&operator);
+    operator.lab.host("tethys").exec(ANOTHER_APT).expect("it has the lock");
     let first = operator.run(&BOOTSTRAP).exits(0);
+    assert!(first.stderr.contains("waiting for another-apt (process"), "{}", first.stderr);
     assert!(first.stderr.contains("2 hosts: 0 unchanged, 2 changed"), "{}", first.stderr);
     a_second_run_changes_nothing(&operator);
     both_have(&operator);
+    ufw_agrees(operator.lab.host("tethys"));
+    ufw_agrees(operator.lab.host("calypso"));
     the_old_sshd_has_fail2ban(operator.lab.host("tethys"));
     the_machine_with_a_gpu_has(operator.lab.host("calypso"));
 
@@ -110,6 +120,24 @@ fn both_have(operator: &Operator) {
         says(host, "stat -c %a /etc/ssh/sshd_config /etc/cron.daily", "600\n700");
         says(host, "systemctl list-units --failed --no-legend; echo none", "none\n");
     }
+}
+
+/// ufw sets the parameters of a file of its own at every start: ours must not differ.
+fn ufw_agrees(host: &Host) {
+    let read =
+        "dpkg-deb --fsys-tarfile /var/cache/apt/archives/ufw_*.deb | tar -xO ./etc/ufw/sysctl.conf";
+    let theirs = host.exec(read).expect("the package is at hand");
+    let ours = host.exec("cat /etc/sysctl.d/61-oceanid-harden.conf").expect("it is there");
+    let mut common = 0;
+    for line in theirs.lines().filter(|line| !line.starts_with('#')) {
+        let Some((key, value)) = line.split_once('=') else { continue };
+        let key = format!("-{} = ", key.replace('/', "."));
+        if let Some(own) = ours.lines().find_map(|line| line.strip_prefix(&key)) {
+            assert_eq!(own, value, "{key}");
+            common += 1;
+        }
+    }
+    assert!(common >= 6, "only {common} of ufw's parameters are among ours:\n{theirs}");
 }
 
 fn the_old_sshd_has_fail2ban(tethys: &Host) {

@@ -9,6 +9,11 @@ use crate::script::{Script, quote};
 /// Where it is noted that the present rules were loaded.
 const STAMP: &str = "/var/lib/oceanid/units/audit-rules";
 
+/// Once its rules are locked, the kernel takes no others, and `augenrules` does not say so.
+const LOCKED: &str = "case $(auditctl -s) in *'enabled 2'*)\n\
+    echo \"the kernel's audit rules are locked until it boots again: reboot, then run the same command again\" >&2\n\
+    exit 1 ;;\nesac\n";
+
 /// The rules in a file of `/etc/audit/rules.d`, as the kernel has them.
 #[derive(Debug, Clone)]
 pub struct AuditRules {
@@ -43,7 +48,7 @@ impl AuditRules {
     }
 
     fn apply(&self) -> Script {
-        let mut text = String::new();
+        let mut text = String::from(LOCKED);
         for (path, mode) in &self.folders {
             let path = quote(path);
             let _ = write!(

@@ -46,6 +46,8 @@ fi
 exec 7>>"$state/guard.flock"
 flock 7
 rm -f -- "$guard/armed" "$units/multi-user.target.wants/oceanid-guard.service" "$units/oceanid-guard.service"
+# A boot has read the unit's file; now it is gone.
+[ "$1" != boot ] || systemctl daemon-reload
 mv -f -- "$guard/firing" "$guard/fired"
 systemctl --no-block stop oceanid-guard-timer.timer 2>/dev/null
 # Who fires at the deadline is that service.

@@ -7,7 +7,7 @@ use askama::Template;
 #[template(path = "61-oceanid-harden.conf", escape = "none")]
 pub struct HardenSysctls {
     /// Keys and values.
-    pub values: &'static [(&'static str, &'static str)],
+    pub values: Vec<(&'static str, &'static str)>,
 }
 
 /// `/etc/sysctl.d/62-oceanid-swap.conf`.

@@ -91,13 +91,20 @@ impl<'a> Drill<'a> {
 
     fn a_rule_that_drops_ssh_is_taken_back(&self) {
         self.host.exec("ufw deny 22/tcp").expect("ufw takes it");
+        let refused = self.site.run(&["bootstrap", "--yes", "--only", "firewall"]);
+        assert_eq!(refused.code, Some(1), "{}", refused.stderr);
+        assert!(refused.said().contains("somebody's rule `ufw deny 22/tcp`"), "{}", refused.stderr);
+        self.host.exec("ufw --force delete deny 22/tcp").expect("ufw takes it");
+        // Another one that comes before ours, and shuts us out all the same.
+        let rule = "deny from 198.51.100.0/24";
+        self.host.exec(&format!("ufw {rule}")).expect("ufw takes it");
         let before = self.files();
         let outcome = self.site.run(&["bootstrap", "--yes", "--only", "firewall"]);
-        assert_taken_back(&outcome, "no new login had confirmed it", "deny 22");
-        self.assert_as_before(&before, "deny 22");
+        assert_taken_back(&outcome, "no new login had confirmed it", "deny");
+        self.assert_as_before(&before, "deny");
         let rules = self.host.exec("ufw show added").expect("ufw answers");
-        assert!(rules.contains("ufw deny 22/tcp"), "it was there before: {rules}");
-        self.host.exec("ufw --force delete deny 22/tcp").expect("ufw takes it");
+        assert!(rules.contains(&format!("ufw {rule}")), "it was there before: {rules}");
+        self.host.exec(&format!("ufw --force delete {rule}")).expect("ufw takes it");
     }
 
     fn wrong_admin_networks_are_refused_and_when_forced_taken_back(&mut self) {

@@ -68,12 +68,15 @@ const MODULES: &[&str] = &[
 ];
 
 /// Files for the next boot, and what can be true at once.
-pub fn kernel(step: &mut Step, _: &Inputs<'_>) -> anyhow::Result<()> {
-    step.ensure(File::new(
-        "/etc/sysctl.d/61-oceanid-harden.conf",
-        render(&HardenSysctls { values: SYSCTLS })?,
-    ));
-    step.ensure(Sysctls::where_known(SYSCTLS));
+pub fn kernel(step: &mut Step, inputs: &Inputs<'_>) -> anyhow::Result<()> {
+    let mut values = SYSCTLS.to_vec();
+    if inputs.facts.os == "debian" {
+        // Debian's own value, also for kernels from elsewhere; Ubuntu's is 4, which is stricter.
+        values.push(("kernel.perf_event_paranoid", "3"));
+    }
+    let file = render(&HardenSysctls { values: values.clone() })?;
+    step.ensure(File::new("/etc/sysctl.d/61-oceanid-harden.conf", file));
+    step.ensure(Sysctls::where_known(&values));
     step.ensure(File::new("/etc/modprobe.d/oceanid.conf", render(&Modprobe { modules: MODULES })?));
     step.ensure(File::new("/etc/security/limits.d/10-oceanid.conf", render(&Limits)?));
     step.ensure(File::new("/etc/profile.d/oceanid.sh", render(&Profile)?));

@@ -30,10 +30,11 @@ const IN_SYNC: &str = "if [ -e /run/systemd/timesync/synchronized ]; then exit 0
     case $(chronyc -n tracking 2>&1) in *'Leap status'*Normal*) exit 0 ;; esac\n\
     echo 'chronyd is not in sync yet'; exit 1\nfi\n\
     case $(ntpq -c 'rv 0 leap' 2>&1) in *leap=00*|*leap=01*|*leap=10*) exit 0 ;; esac\n\
+    case $(ntpctl -s status 2>&1) in *'clock synced'*) exit 0 ;; esac\n\
     echo 'no time daemon says that it is in sync'\nexit 1\n";
 
 const WHY_NOT_IN_SYNC: &str = "echo 'do packets to port 123 (UDP) get out? the daemons say:'\n\
-    journalctl -q -b -n 10 --no-pager -o cat -u systemd-timesyncd -u chrony -u ntpsec -u ntp";
+    journalctl -q -b -n 10 --no-pager -o cat -u systemd-timesyncd -u chrony -u ntpsec -u ntp -u openntpd";
 
 /// The journal survives reboots and cannot fill the disk.
 pub fn journal(step: &mut Step, _: &Inputs<'_>) -> anyhow::Result<()> {
