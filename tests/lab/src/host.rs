@@ -1,6 +1,7 @@
 //! One host of a lab: boots, runs commands past the product, and tells what it saw.
 
 mod faults;
+mod pod;
 mod setup;
 
 use std::fs;
@@ -17,6 +18,7 @@ use crate::files::Manifest;
 use crate::sampler::Sampler;
 use crate::topology::HostSpec;
 
+pub use pod::in_pod;
 pub(crate) use setup::{Ground, boot};
 
 /// How long a host may take to boot on a busy machine.

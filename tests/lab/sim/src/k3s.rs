@@ -15,12 +15,15 @@ mod http;
 mod kubectl;
 mod kubelet;
 mod layout;
+mod network;
 mod node;
 mod patch;
 mod pki;
 mod reply;
 mod select;
 mod server;
+mod services;
+mod shim;
 mod store;
 mod supervisor;
 mod table;
@@ -61,6 +64,11 @@ pub fn main(arguments: &[String]) -> ExitCode {
             ExitCode::from(3)
         }),
     }
+}
+
+/// Runs a pod's process with the arguments after its name.
+pub fn shim(arguments: &[String]) -> ExitCode {
+    shim::main(arguments)
 }
 
 /// Says why `role` does not start, as k3s says it.

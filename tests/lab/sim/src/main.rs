@@ -26,6 +26,7 @@ fn main() -> ExitCode {
             arguments.insert(0, program);
             k3s::main(&arguments)
         }
+        "containerd-shim-runc-v2" => k3s::shim(&arguments),
         // Whatever a mirror or a test names the file, it is k3s unless it says otherwise.
         name if name.starts_with("k3s") => k3s::main(&arguments),
         _ => {

@@ -1,6 +1,6 @@
 //! How fast the stand-in is: from the environment, else from `/etc/sim.env`, else a default.
 //!
-//! Nothing here changes what the program does, only when.
+//! But for `SIM_NETWORK`, nothing here changes what the program does, only when.
 
 use std::time::Duration;
 use std::{env, fs};
@@ -18,14 +18,26 @@ pub struct Settings {
     pub heartbeat: Duration,
     /// Without a heartbeat until Ready is Unknown (`SIM_GRACE`).
     pub grace: Option<Duration>,
+    /// Whether pods and what carries their packets exist (`SIM_NETWORK=none`: they do not).
+    pub network: PodNetwork,
+}
+
+/// How much of a pod network there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PodNetwork {
+    /// Devices, rules, and pods that answer.
+    Real,
+    /// Addresses for pods, and nothing else.
+    None,
 }
 
 impl Settings {
     /// Reads the settings of this process.
     pub fn read() -> Self {
         let file = fs::read_to_string("/etc/sim.env").unwrap_or_default();
+        let text = |name: &str| env::var(name).ok().or_else(|| line(&file, name));
         let seconds = |name: &str| {
-            let text = env::var(name).ok().or_else(|| line(&file, name))?;
+            let text = text(name)?;
             text.trim().parse::<f64>().ok().map(Duration::from_secs_f64)
         };
         Self {
@@ -34,6 +46,10 @@ impl Settings {
             taint: seconds("SIM_TAINT_DELAY").unwrap_or(Duration::from_secs(2)),
             heartbeat: seconds("SIM_HEARTBEAT").unwrap_or(Duration::from_secs(4)),
             grace: seconds("SIM_GRACE"),
+            network: match text("SIM_NETWORK").as_deref().map(str::trim) {
+                Some("none") => PodNetwork::None,
+                _ => PodNetwork::Real,
+            },
         }
     }
 }

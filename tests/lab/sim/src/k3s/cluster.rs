@@ -3,10 +3,13 @@
 use super::flags::Options;
 use super::http::{Identity, Verifier};
 use super::layout::{Authorities, Paths};
+use super::network::address_in;
 use super::store::Store;
 use crate::settings::Settings;
 use crate::stamp::Version;
+use ipnet::Ipv4Net;
 use rustls::pki_types::{CertificateDer, UnixTime};
+use std::net::Ipv4Addr;
 use std::sync::{Mutex, MutexGuard};
 use x509_parser::prelude::FromDer;
 
@@ -40,6 +43,28 @@ impl Cluster {
     /// Returns the objects, locked.
     pub fn store(&self) -> MutexGuard<'_, Store> {
         self.store.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Returns the network of all pods.
+    pub fn pod_network(&self) -> Ipv4Net {
+        self.network("cluster-cidr", Ipv4Addr::new(10, 42, 0, 0))
+    }
+
+    /// Returns the network of all services.
+    pub fn service_network(&self) -> Ipv4Net {
+        self.network("service-cidr", Ipv4Addr::new(10, 43, 0, 0))
+    }
+
+    /// Returns the `number`th address of the services.
+    pub fn service_address(&self, number: u32) -> Ipv4Addr {
+        address_in(self.service_network(), number)
+    }
+
+    // The one of version 4, where there are two.
+    fn network(&self, option: &str, default: Ipv4Addr) -> Ipv4Net {
+        let all = self.options.list(option);
+        let found = all.iter().find_map(|text| text.parse().ok());
+        found.unwrap_or_else(|| Ipv4Net::new_assert(default, 16)).trunc()
     }
 
     /// Says who showed these certificates.

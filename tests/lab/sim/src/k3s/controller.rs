@@ -1,8 +1,10 @@
 //! What the control plane does by itself: addresses for pods, roles, taints, lost nodes.
 
 use super::cluster::Cluster;
+use super::services;
 use super::store::{NODES, Store};
 use crate::clock;
+use ipnet::Ipv4Net;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,13 +16,10 @@ const UNINITIALIZED: &str = "node.cloudprovider.kubernetes.io/uninitialized";
 
 /// Completes a node that registers: its pod network, and the taint until it is ready.
 pub fn admit_node(cluster: &Cluster, store: &Store, node: &mut Value) {
+    let nodes = store.list(&NODES, "");
     let used: Vec<&str> =
-        store.list(&NODES, "").iter().filter_map(|node| node["spec"]["podCIDR"].as_str()).collect();
-    let base = cluster.options.list("cluster-cidr").first().cloned();
-    let base = base.unwrap_or_else(|| "10.42.0.0/16".to_owned());
-    let prefix: Vec<&str> = base.split('.').take(2).collect();
-    let free = (0..=255).map(|third| format!("{}.{third}.0/24", prefix.join(".")));
-    if let Some(cidr) = free.into_iter().find(|cidr| !used.contains(&cidr.as_str())) {
+        nodes.iter().filter_map(|node| node["spec"]["podCIDR"].as_str()).collect();
+    if let Some(cidr) = free_network(cluster.pod_network(), &used) {
         node["spec"]["podCIDR"] = json!(cidr);
         node["spec"]["podCIDRs"] = json!([cidr]);
     }
@@ -28,7 +27,13 @@ pub fn admit_node(cluster: &Cluster, store: &Store, node: &mut Value) {
     add_taint(node, UNINITIALIZED, "NoSchedule");
 }
 
-/// Looks after the nodes for ever.
+/// Returns the first part of the pods' network that no node has: 254 pods a node.
+fn free_network(cluster: Ipv4Net, used: &[&str]) -> Option<String> {
+    let mut parts = cluster.subnets(24).ok()?.map(|part| part.to_string());
+    parts.find(|part| !used.contains(&part.as_str()))
+}
+
+/// Looks after the nodes and the cluster's own services for ever.
 pub async fn run(cluster: Arc<Cluster>) {
     let mut ready_since: HashMap<String, Instant> = HashMap::new();
     let mut last_seen: HashMap<String, (String, Instant)> = HashMap::new();
@@ -55,6 +60,7 @@ pub async fn run(cluster: Arc<Cluster>) {
                     let _ = store.replace(&NODES, after);
                 }
             }
+            services::settle(&cluster, &mut store);
             store.save();
         }
         tokio::time::sleep(Duration::from_millis(250)).await;
@@ -160,5 +166,21 @@ fn remove_taint(node: &mut Value, key: &str, effect: &str) {
     taints.retain(|one| one["key"] != key || one["effect"] != effect);
     if taints.is_empty() {
         spec.shift_remove("taints");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_node_gets_the_first_free_part_of_the_pods_network() {
+        let cluster = "10.44.128.0/17".parse().expect("a network");
+        let free = |used: &[&str]| free_network(cluster, used);
+        assert_eq!(free(&[]).as_deref(), Some("10.44.128.0/24"));
+        assert_eq!(free(&["10.44.128.0/24"]).as_deref(), Some("10.44.129.0/24"));
+        let small = "10.44.0.0/24".parse().expect("a network");
+        assert_eq!(free_network(small, &["10.44.0.0/24"]), None);
+        assert_eq!(free_network("10.44.0.0/25".parse().expect("a network"), &[]), None);
     }
 }

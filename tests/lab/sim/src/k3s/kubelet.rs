@@ -9,9 +9,13 @@ use crate::stamp::Version;
 use hyper::StatusCode;
 use serde_json::{Value, json};
 use std::fs;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
 
 const MERGE: &[(&str, &str)] = &[("Content-Type", "application/strategic-merge-patch+json")];
+
+/// How soon a kubelet looks again whether there is a network.
+const NETWORK_POLL: Duration = Duration::from_millis(200);
 
 /// The kernel settings that `protect-kernel-defaults` wants.
 const KERNEL: &[(&str, &str)] = &[
@@ -66,8 +70,8 @@ impl Kubelet {
         Ok(())
     }
 
-    /// Registers the node and beats for ever.
-    pub async fn run(&self, api: &Client) {
+    /// Registers the node and beats for ever; Ready not before there is a `network`.
+    pub async fn run(&self, api: &Client, network: watch::Receiver<bool>) {
         self.register(api).await;
         let name = node::name(&self.options);
         let path = format!("/api/v1/nodes/{name}/status");
@@ -75,7 +79,7 @@ impl Kubelet {
         let started = Instant::now();
         let mut transition = node::conditions(condition);
         loop {
-            let due = started.elapsed() >= self.settings.ready;
+            let due = started.elapsed() >= self.settings.ready && *network.borrow();
             if due && condition == Condition::Starting {
                 condition = Condition::Ready;
                 transition = node::conditions(condition);
@@ -99,8 +103,11 @@ impl Kubelet {
                 }
             }
             let left = self.settings.ready.saturating_sub(started.elapsed());
-            let starting = condition == Condition::Starting && !left.is_zero();
-            tokio::time::sleep(if starting { left } else { self.settings.heartbeat }).await;
+            tokio::time::sleep(match condition {
+                Condition::Ready => self.settings.heartbeat,
+                Condition::Starting => left.max(NETWORK_POLL),
+            })
+            .await;
         }
     }
 
@@ -123,7 +130,7 @@ impl Kubelet {
                     log::kubelet_error("kubelet_node_status.go:107", text);
                 }
             }
-            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+            tokio::time::sleep(Duration::from_secs(1)).await;
         }
     }
 

@@ -80,10 +80,6 @@ pub fn annotations(role: Role, options: &Options, name: &str, addresses: &[Strin
     }
     let hash = super::token::sha256(arguments.join("\u{0}").as_bytes()).to_uppercase();
     json!({
-        "flannel.alpha.coreos.com/backend-data": "null",
-        "flannel.alpha.coreos.com/backend-type": "vxlan",
-        "flannel.alpha.coreos.com/kube-subnet-manager": "true",
-        "flannel.alpha.coreos.com/public-ip": addresses.first(),
         "k3s.io/hostname": name,
         "k3s.io/internal-ip": addresses.join(","),
         "k3s.io/node-args": json!(arguments).to_string(),

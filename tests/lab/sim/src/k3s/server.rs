@@ -5,10 +5,11 @@ use super::flags::{Options, Role};
 use super::http::{self, Port};
 use super::kubelet::Kubelet;
 use super::layout::{self, Authorities, Paths};
-use super::pki::{self, Pair, Purpose};
+use super::network::{Clients, Control, Dns, Network};
+use super::pki::{self, Purpose};
 use super::store::{RESOURCES, Store};
 use super::token::{self, Token};
-use super::{agent, client::Client, config, controller, node, supervisor};
+use super::{agent, client::Client, config, controller, node, services, supervisor};
 use crate::settings::Settings;
 use crate::stamp::Version;
 use crate::{log, notify};
@@ -19,6 +20,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 /// Runs the server until it is told to end.
 pub fn main(command_line: &[String]) -> ExitCode {
@@ -52,11 +54,20 @@ async fn run(options: Options) -> anyhow::Result<()> {
     }
     finish(&cluster)?;
     tokio::spawn(controller::run(Arc::clone(&cluster)));
-    let pair = own_certificates(&cluster, &addresses)?;
-    let api = Client::new("127.0.0.1", 6444, &cluster.authorities.server.pem, Some(&pair))?;
+    own_certificates(&cluster, &addresses)?;
+    let ca = &cluster.authorities.server.pem;
+    let client = |user: &str| -> anyhow::Result<Client> {
+        Client::new("127.0.0.1", 6444, ca, agent::kept_pair(&cluster.paths.agent, user).as_ref())
+    };
+    let clients = Clients { flannel: client("k3s-controller")?, proxy: client("kube-proxy")? };
+    let control = Control::parse(&supervisor::config(&cluster))?;
+    let dns = if services::has_dns(&cluster) { Dns::Here } else { Dns::Elsewhere };
+    let network = Network::new(&kubelet, &cluster.paths, control, dns, clients)?;
+    let (started, has_network) = watch::channel(false);
+    tokio::spawn(network.run(started));
     notify::notify("READY=1");
     log::info("k3s is up and running");
-    kubelet.run(&api).await;
+    kubelet.run(&client("kubelet")?, has_network).await;
     Ok(())
 }
 
@@ -188,10 +199,10 @@ async fn listen(cluster: &Arc<Cluster>, addresses: &[String]) -> anyhow::Result<
         "localhost",
         "127.0.0.1",
         "::1",
-        "10.43.0.1",
     ]
     .map(str::to_owned)
     .into();
+    names.push(cluster.service_address(1).to_string());
     names.push(cluster.node.clone());
     names.push(cluster.advertise.clone());
     names.extend_from_slice(addresses);
@@ -252,7 +263,7 @@ fn finish(cluster: &Cluster) -> anyhow::Result<()> {
     pki::write(&cred.join("passwd"), &passwd, 0o600)
 }
 
-fn own_certificates(cluster: &Cluster, addresses: &[String]) -> anyhow::Result<Pair> {
+fn own_certificates(cluster: &Cluster, addresses: &[String]) -> anyhow::Result<()> {
     let (name, agent) = (&cluster.node, &cluster.paths.agent);
     let password = agent::own_password()?;
     supervisor::ensure_node_password(cluster, name, &password).map_err(|error| {
@@ -262,10 +273,13 @@ fn own_certificates(cluster: &Cluster, addresses: &[String]) -> anyhow::Result<P
     let user = format!("system:node:{name}");
     let client = authorities.client.sign(Purpose::Client, &user, &["system:nodes"], &[])?;
     client.write(agent, "client-kubelet")?;
+    for name in ["kube-proxy", "k3s-controller"] {
+        let pair = authorities.client.sign(Purpose::Client, &format!("system:{name}"), &[], &[])?;
+        pair.write(agent, &format!("client-{name}"))?;
+    }
     let mut names = vec![name.clone(), "localhost".to_owned(), "127.0.0.1".to_owned()];
     names.extend_from_slice(addresses);
     authorities.server.sign(Purpose::Server, name, &[], &names)?.write(agent, "serving-kubelet")?;
     let (ca, client_ca) = (&authorities.server.pem, &authorities.client.pem);
-    agent::write_agent_files(agent, ca, client_ca, "https://127.0.0.1:6444")?;
-    Ok(client)
+    agent::write_agent_files(agent, ca, client_ca, "https://127.0.0.1:6444")
 }

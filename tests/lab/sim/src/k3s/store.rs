@@ -41,6 +41,7 @@ pub const RESOURCES: &[Resource] = &[
     resource("", "events", "Event", true),
     resource("apps", "deployments", "Deployment", true),
     resource("apps", "daemonsets", "DaemonSet", true),
+    resource("discovery.k8s.io", "endpointslices", "EndpointSlice", true),
     resource("coordination.k8s.io", "leases", "Lease", true),
 ];
 
@@ -48,6 +49,10 @@ pub const RESOURCES: &[Resource] = &[
 pub const NODES: Resource = RESOURCES[0];
 /// The resource `secrets`.
 pub const SECRETS: Resource = RESOURCES[2];
+/// The resource `services`.
+pub const SERVICES: Resource = RESOURCES[4];
+/// The resource `endpointslices`.
+pub const ENDPOINT_SLICES: Resource = RESOURCES[9];
 
 impl Resource {
     /// Returns `v1`, or `apps/v1`.

@@ -58,14 +58,16 @@ fn supervise(cluster: &Cluster, request: &Request, what: &str, caller: &Caller) 
     }
 }
 
-fn config(cluster: &Cluster) -> Value {
+/// Says what every node has to know of the cluster.
+pub fn config(cluster: &Cluster) -> Value {
     let text = |name: &str, default: &str| {
         cluster.options.list(name).first().cloned().unwrap_or_else(|| default.to_owned())
     };
+    let dns = cluster.service_address(10).to_string();
     json!({
-        "ClusterIPRange": text("cluster-cidr", "10.42.0.0/16"),
-        "ServiceIPRange": text("service-cidr", "10.43.0.0/16"),
-        "ClusterDNS": text("cluster-dns", "10.43.0.10"),
+        "ClusterIPRange": cluster.pod_network().to_string(),
+        "ServiceIPRange": cluster.service_network().to_string(),
+        "ClusterDNS": text("cluster-dns", &dns),
         "ClusterDomain": text("cluster-domain", "cluster.local"),
         "FlannelBackend": text("flannel-backend", "vxlan"),
         "FlannelExternalIP": cluster.options.on("flannel-external-ip"),

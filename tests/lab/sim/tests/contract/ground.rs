@@ -23,6 +23,9 @@ const PACE: &[(&str, &str)] = &[
     ("SIM_GRACE", "3"),
 ];
 
+/// What keeps the stand-in from running pods: most tests ask about nothing that needs them.
+const NO_PODS: (&str, &str) = ("SIM_NETWORK", "none");
+
 /// Whether `k3s` is a server or an agent.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Role {
@@ -47,6 +50,8 @@ trait Machine {
     fn address(&self) -> String;
     /// Runs a shell command, `k3s` on its path.
     fn output(&self, command: &str) -> Output;
+    /// Lets the stand-in run pods from its next start on.
+    fn allow_pods(&mut self);
     /// Starts k3s under a service manager.
     fn start(&mut self, role: Role);
     /// Ends it as a service manager does.
@@ -112,6 +117,21 @@ impl Host {
             "mkdir -p /etc/rancher/k3s/config.yaml.d && cd /etc/rancher/k3s && cat >config.yaml <<'END'\n{text}\nEND\n\
              echo 'snapshotter: native' >config.yaml.d/90-lab.yaml"
         ));
+    }
+
+    /// Lets the stand-in run pods from its next start on.
+    pub fn allow_pods(&mut self) {
+        self.machine.allow_pods();
+    }
+
+    /// Runs a shell command in the pod that the stand-in runs on every node; its stdout, when it
+    /// succeeds before patience ends.
+    pub fn pod(&self, command: &str) -> String {
+        until(&format!("`{command}` in a pod of {}", self.name), || {
+            let output = self.run(&lab::in_pod(command));
+            let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+            output.status.success().then_some(text)
+        })
     }
 
     /// Starts k3s.
@@ -194,6 +214,11 @@ impl Drop for Host {
             eprintln!("--- end of the log of {}, latest first\n{}", self.name, last.join("\n"));
         }
     }
+}
+
+/// Says whether a real k3s is tested, which would need images to run pods.
+pub fn is_real() -> bool {
+    env::var_os("OCEANID_LAB_K3S").is_some()
 }
 
 /// Returns the program under test.

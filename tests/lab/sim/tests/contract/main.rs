@@ -8,5 +8,6 @@ mod agent;
 mod api;
 mod commands;
 mod ground;
+mod network;
 mod refusals;
 mod server;

@@ -1,6 +1,6 @@
 //! A host of the lab, with a real systemd: what a real k3s needs.
 
-use super::{Machine, PACE, Role, program};
+use super::{Machine, NO_PODS, PACE, Role, program};
 use lab::{HostSpec, Lab, Topology};
 use std::fs;
 use std::path::Path;
@@ -28,9 +28,7 @@ impl LabHost {
         let host = lab.host(name).clone();
         fs::copy(program(), host.root().join("usr/local/bin/k3s")).expect("the program is copied");
         lend_tools(&host.root());
-        let pace: Vec<String> =
-            PACE.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
-        fs::write(host.root().join("etc/sim.env"), pace.concat()).expect("the pace");
+        set(&host, PACE.iter().chain([&NO_PODS]));
         let mut made = Self { lab, host, unit: None, starts: 0, notifies: true };
         let said = made.text("k3s --version");
         let minor = said.split('.').nth(1).and_then(|part| part.parse::<u32>().ok());
@@ -47,6 +45,11 @@ impl LabHost {
         let Some((unit, _)) = &self.unit else { return String::new() };
         self.text(&format!("systemctl show --value -p {name} {unit}")).trim().to_owned()
     }
+}
+
+fn set<'a>(host: &lab::Host, variables: impl Iterator<Item = &'a (&'a str, &'a str)>) {
+    let lines: Vec<String> = variables.map(|(name, value)| format!("{name}={value}\n")).collect();
+    fs::write(host.root().join("etc/sim.env"), lines.concat()).expect("the host's files are ours");
 }
 
 // A bare host has none of these, and installing them would need a network.
@@ -69,6 +72,14 @@ impl Machine for LabHost {
 
     fn output(&self, command: &str) -> Output {
         self.host.output(command).expect("the host runs commands")
+    }
+
+    fn allow_pods(&mut self) {
+        set(&self.host, PACE.iter());
+        // From the packages that the image holds.
+        let install = "command -v iptables || apt-get install --yes --no-download iptables";
+        let installed = self.output(install);
+        assert!(installed.status.success(), "{}", super::said(&installed));
     }
 
     fn start(&mut self, role: Role) {

@@ -1,6 +1,6 @@
 //! Private mounts, a network and a hostname on this machine: enough for the stand-in.
 
-use super::{Machine, PACE, POLL, Role, program, until};
+use super::{Machine, NO_PODS, PACE, POLL, Role, program, until};
 use std::fs;
 use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::CommandExt;
@@ -17,6 +17,7 @@ pub struct Namespace {
     notices: UnixDatagram,
     ready: AtomicBool,
     running: Option<Child>,
+    pods: bool,
 }
 
 impl Namespace {
@@ -30,6 +31,7 @@ impl Namespace {
         let script = format!(
             "set -e; hostname {name}; ip link set lo up\n\
              mkdir -p /var/lib/rancher /etc/rancher\n\
+             mkdir -p /run/netns; mount -t tmpfs pods /run/netns\n\
              mount --bind {base}/rancher /var/lib/rancher; mount --bind {base}/etc /etc/rancher\n\
              for key in vm/overcommit_memory vm/panic_on_oom kernel/panic kernel/panic_on_oops; do\n\
                file={base}/kernel/$(echo $key | tr / .); cat /proc/sys/$key > $file\n\
@@ -51,7 +53,7 @@ impl Namespace {
         notices.set_nonblocking(true).expect("a socket that does not block");
         std::os::unix::fs::symlink(program(), folder.path().join("k3s")).expect("a link");
         let (address, ready) = ("10.213.0.1".to_owned(), AtomicBool::new(false));
-        Self { address, holder, folder, notices, ready, running: None }
+        Self { address, holder, folder, notices, ready, running: None, pods: false }
     }
 
     fn command(&self) -> Command {
@@ -60,6 +62,9 @@ impl Namespace {
         let mut command = Command::new("nsenter");
         command.args(["-t", &self.holder.id().to_string(), "-m", "-n", "-u", "--"]);
         command.env_clear().env("PATH", path).env("HOME", "/root").envs(PACE.iter().copied());
+        if !self.pods {
+            command.env(NO_PODS.0, NO_PODS.1);
+        }
         command
     }
 
@@ -77,6 +82,10 @@ impl Machine for Namespace {
     fn output(&self, command: &str) -> Output {
         let mut run = self.command();
         run.args(["sh", "-c", command]).stdin(Stdio::null()).output().expect("`nsenter` runs")
+    }
+
+    fn allow_pods(&mut self) {
+        self.pods = true;
     }
 
     fn start(&mut self, role: Role) {
@@ -146,6 +155,9 @@ impl Machine for Namespace {
 impl Drop for Namespace {
     fn drop(&mut self) {
         self.stop();
+        // Pods outlive k3s.
+        let end = "ip netns pids \"${pod##*/}\" | xargs -r kill";
+        self.output(&format!("for pod in /run/netns/cni-*; do [ ! -e \"$pod\" ] || {end}; done"));
         let _ = self.holder.kill();
         let _ = self.holder.wait();
     }
