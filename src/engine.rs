@@ -9,7 +9,7 @@ use crate::action::{Action, Change, Undo};
 use crate::guard::{TakenBack, Watch};
 use crate::probe::Probe;
 use crate::receipt::Intent;
-use crate::remote::{Output, Progress, Remote, RemoteError};
+use crate::remote::{Output, Progress, Remote};
 use crate::report::{Event, Observer};
 use crate::step::Step;
 
@@ -22,6 +22,13 @@ pub struct Planned {
     pub subject: String,
     /// The change itself.
     pub change: Change,
+}
+
+impl Planned {
+    /// Whether `later` has nothing left to do after this.
+    fn covers(&self, later: &Self) -> bool {
+        self.subject == later.subject && self.change.apply.text() == later.change.apply.text()
+    }
 }
 
 /// A change that did not end well.
@@ -100,7 +107,11 @@ pub async fn look<R: Remote>(remote: &R, steps: &[&Step]) -> anyhow::Result<Seen
             format!("step `{step}`: `{}` cannot be brought there", action.subject())
         })?;
         if let Some(change) = change {
-            all.changes.push(Planned { step, subject: action.subject(), change });
+            let planned = Planned { step, subject: action.subject(), change };
+            // Steps that can be selected alone may want the same; the first one brings it about.
+            if all.changes.iter().all(|earlier| !earlier.covers(&planned)) {
+                all.changes.push(planned);
+            }
         }
         all.notes.extend(action.notes(&seen));
     }
@@ -159,14 +170,10 @@ impl<R: Remote, O: Observer> Run<'_, R, O> {
         if error.is::<TakenBack>() {
             return Err(error);
         }
-        let back = watch.take_back(&error.to_string(), &progress).await?;
-        // Where the connection broke, nothing else is known than what the host has done about it.
-        if error.is::<RemoteError>() {
-            return Err(back.into());
+        match watch.take_back(&progress).await {
+            Ok(back) => Err(error.context(back)),
+            Err(lost) => Err(lost.context(format!("{error:#}"))),
         }
-        let text = format!("what `{}` had changed was taken back", step.name);
-        observer.on(&Event::Warning { host: Some(host), text: &text });
-        Err(error)
     }
 
     /// Looks, changes, and looks again until nothing is left.

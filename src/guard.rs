@@ -21,6 +21,9 @@ const UNDOING: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_secs(2);
 const PAUSE_WHEN_REFUSED: Duration = Duration::from_secs(8);
 
+/// Why a guard fires before its time.
+const UNFINISHED: &str = "the step could not be finished";
+
 /// The exit status of a script that found the step taken back.
 const FIRED: i32 = 5;
 
@@ -167,18 +170,14 @@ impl<'a, R: Remote> Watch<'a, R> {
     ///
     /// # Errors
     /// [`Unconfirmed`] when nobody gets in any more.
-    pub async fn take_back(
-        &self,
-        reason: &str,
-        progress: &Progress<'_>,
-    ) -> anyhow::Result<TakenBack> {
+    pub async fn take_back(&self, progress: &Progress<'_>) -> anyhow::Result<TakenBack> {
         progress("taking the step back");
-        if let Ok(output) = self.remote.run(&scripts::fire(reason), progress).await
+        if let Ok(output) = self.remote.run(&scripts::fire(UNFINISHED), progress).await
             && output.status == FIRED
         {
             return taken_back(self.remote, self.host).await;
         }
-        let (remote, _) = self.reach(&scripts::fire(reason), progress).await?;
+        let (remote, _) = self.reach(&scripts::fire(UNFINISHED), progress).await?;
         taken_back(&remote, self.host).await
     }
 

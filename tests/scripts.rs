@@ -141,7 +141,7 @@ impl Scripts {
         );
         watch.arm().await.expect("it answers");
         watch.confirm(&|_: &str| ()).await.expect("it answers");
-        watch.take_back("it's wrong", &|_: &str| ()).await.expect_err("it has nothing to tell");
+        watch.take_back(&|_: &str| ()).await.expect_err("it has nothing to tell");
         guard::settle(&recorder, "host", &Guard::Armed(watch.marker), &|_: &str| ())
             .await
             .expect_err("it has nothing to tell");

@@ -230,14 +230,14 @@ fn ended(status: i32) -> String {
 }
 
 fn explain(host: Option<&str>, error: &anyhow::Error) -> Explained {
-    if let Some(remote) = error.downcast_ref::<RemoteError>() {
+    if let Some(back) = error.downcast_ref::<TakenBack>() {
+        hint::taken_back(back)
+    } else if let Some(remote) = error.downcast_ref::<RemoteError>() {
         hint::remote(remote, host.unwrap_or("NODE"))
     } else if let Some(failed) = error.downcast_ref::<ChangeFailed>() {
         hint::change(failed)
     } else if let Some(not_held) = error.downcast_ref::<NotHeld>() {
         hint::not_held(not_held)
-    } else if let Some(back) = error.downcast_ref::<TakenBack>() {
-        hint::taken_back(back)
     } else if let Some(unconfirmed) = error.downcast_ref::<Unconfirmed>() {
         hint::unconfirmed(unconfirmed)
     } else if let Some(held) = error.downcast_ref::<Held>() {

@@ -77,7 +77,7 @@ async fn a_change_that_fails_takes_the_step_back(ground: &mut Ground<'_>) {
     let fail = Script::new("echo no such luck >&2\nexit 1\n");
     failing.ensure(Command::new("luck", "try", "false", fail).undo(Script::new(":\n")));
     let error = ground.apply(&failing).await.expect_err("it fails");
-    assert!(error.is::<ChangeFailed>(), "{error:#}");
+    assert!(error.is::<ChangeFailed>() && error.is::<TakenBack>(), "{error:#}");
     assert_eq!(ground.exec(&format!("cat {FILE}")), "unrelated");
     assert_eq!(ground.exec(TRACES), "");
 }
