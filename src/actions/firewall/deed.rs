@@ -70,7 +70,9 @@ for file in /etc/ufw/user.rules /etc/ufw/user6.rules /etc/ufw/ufw.conf /etc/defa
 done
 if [ -e "$keep/not-at-boot" ]; then systemctl -q disable ufw.service 2>/dev/null || :; fi
 if grep -qi '^ENABLED=yes' /etc/ufw/ufw.conf; then
-  ufw --force enable >/dev/null 2>&1 || { open; sweep; echo 'ufw does not start with its old rules' >&2; exit 1; }
+  # ufw does not say when it fails to start with what was enabled already.
+  ufw --force enable >/dev/null 2>&1 || :
+  iptables -w -n -L ufw-user-input >/dev/null 2>&1 || { open; sweep; echo 'ufw does not start with its old rules' >&2; exit 1; }
 else
   for tables in iptables ip6tables; do
     while read -r verb chain policy; do "$tables" -w "$verb" "$chain" "$policy" || :; done <"$keep/$tables"
