@@ -16,7 +16,7 @@ mod sockets;
 
 /// Sockets, then what is passed on to containers, then the rules.
 const ASK: &str = r"printf '== sockets\n'
-ss -Htulnp
+if command -v ss >/dev/null; then ss -Htulnp; else printf '!ss\n'; fi
 printf '== published\n'
 if command -v iptables-save >/dev/null; then
   { iptables-save -t nat; ip6tables-save -t nat; } 2>/dev/null |
@@ -57,6 +57,9 @@ fn seen(
     let inside = [cluster.k3s.pod_cidr, cluster.k3s.service_cidr];
     let sockets = sockets(listening, &inside);
     let mut lines = published(passed_on);
+    if listening.ends_with("!ss\n") {
+        lines.push(String::from("not known: what listens, for `ss` is not installed"));
+    }
     if host.harden.firewall == Firewall::Off {
         lines.extend(unguarded(&sockets));
         return Ok(lines);
@@ -111,6 +114,7 @@ tcp   LISTEN 0      5          10.42.0.1:7000       0.0.0.0:*    users:(("inside
 /etc/ufw/user.rules:### tuple ### deny tcp 9000 0.0.0.0/0 any 0.0.0.0/0 in
 /etc/ufw/user.rules:### tuple ### allow any 9000 0.0.0.0/0 any 0.0.0.0/0 in
 *filter
+-A INPUT -m comment --comment "KUBE-ROUTER rule" -m mark --mark 0x20000/0x20000 -j ACCEPT
 -A INPUT -p tcp -m tcp --dport 443 -j ACCEPT
 -A INPUT -s 10.0.0.0/8 -j ACCEPT
 "#;

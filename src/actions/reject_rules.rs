@@ -189,10 +189,10 @@ impl Action for RejectRules {
     }
 }
 
-/// Whether a rule decides by itself instead of leading to a chain.
+/// Whether a rule decides by itself instead of leading to a chain; k3s accepts what it marked itself.
 fn decides(line: &str) -> bool {
     let target = line.split(" -j ").nth(1).and_then(|rest| rest.split(' ').next());
-    matches!(target, Some("ACCEPT" | "DROP" | "REJECT"))
+    matches!(target, Some("ACCEPT" | "DROP" | "REJECT")) && !line.contains(" --mark ")
 }
 
 #[cfg(test)]

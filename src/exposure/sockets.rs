@@ -68,7 +68,7 @@ impl Socket {
             words.get(place + 1).copied()
         };
         let some_only =
-            ["-s", "-d", "-i", "--src-range", "!"].iter().any(|key| words.contains(key));
+            ["-s", "-d", "-i", "--src-range", "--mark", "!"].iter().any(|key| words.contains(key));
         let replies = line.contains("ESTABLISHED") && !line.contains("NEW");
         let protocol = value("-p").is_none_or(|protocol| protocol == self.protocol);
         let ports = value("--dport").or_else(|| value("--dports"));

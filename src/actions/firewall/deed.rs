@@ -10,12 +10,13 @@ use crate::script::{Script, quote};
 /// ufw takes seconds for each rule on a small host.
 const DEADLINE: Duration = Duration::from_secs(300);
 
-/// What must come back, and a mark that it was kept.
+/// What must come back, the kernel's policies among it, and a mark that it was kept.
 const KEEP: &str = r#"export LC_ALL=C
 keep=$OCEANID_UNDO
 for file in /etc/ufw/user.rules /etc/ufw/user6.rules /etc/ufw/ufw.conf /etc/default/ufw; do
   cp -a -- "$file" "$keep/$(printf %s "$file" | tr / _)"
 done
+for tables in iptables ip6tables; do "$tables" -w -S 2>/dev/null | grep '^-P ' >"$keep/$tables" || :; done
 if ! systemctl -q is-enabled ufw.service 2>/dev/null; then : >"$keep/not-at-boot"; fi
 : >"$keep/kept"
 run() {
@@ -69,7 +70,13 @@ for file in /etc/ufw/user.rules /etc/ufw/user6.rules /etc/ufw/ufw.conf /etc/defa
 done
 if [ -e "$keep/not-at-boot" ]; then systemctl -q disable ufw.service 2>/dev/null || :; fi
 if grep -qi '^ENABLED=yes' /etc/ufw/ufw.conf; then
-  ufw --force enable >/dev/null 2>&1 || { open; sweep; echo 'ufw does not start with its old rules' >&2; exit 1; }
+  # ufw does not say when it fails to start with what was enabled already.
+  ufw --force enable >/dev/null 2>&1 || :
+  iptables -w -n -L ufw-user-input >/dev/null 2>&1 || { open; sweep; echo 'ufw does not start with its old rules' >&2; exit 1; }
+else
+  for tables in iptables ip6tables; do
+    while read -r verb chain policy; do "$tables" -w "$verb" "$chain" "$policy" || :; done <"$keep/$tables"
+  done
 fi
 "#;
 
