@@ -14,14 +14,14 @@ use operator::{Operator, Said};
 use serde_json::Value;
 
 const NODES: [&str; 4] = ["tethys", "styx", "meliae", "calypso"];
-/// Grows with every change, as it should.
-const STATE: &str = "/var/lib/oceanid";
+/// What grows with every change, and what fail2ban keeps of every login.
+const LIVING: &[&str] = &["/var/lib/oceanid", "/var/lib/fail2ban"];
 const SUDO_PASSWORD: &str = "canary-sudo-meliae";
 const PASSPHRASE: &str = "canary-passphrase";
 
 #[test]
 fn bare_hosts_become_a_cluster_that_a_second_run_leaves_alone() {
-    let operator = Operator::before(Topology::four());
+    let operator = Operator::hardening(Topology::four());
     let bare = manifests(&operator);
     let planned = a_plan_shows_everything_and_writes_nothing(&operator, &bare);
     no_secret_gets_out(&operator, || {
@@ -59,7 +59,7 @@ fn drift_is_shown_and_mended_and_nothing_else_is() {
 fn what_was_changed_by_hand_goes_back(operator: &Operator, kubectl: &dyn Fn(&str) -> String) {
     let styx = operator.lab.host("styx");
     let before =
-        [styx, operator.lab.host("tethys")].map(|host| host.manifest(&[STATE]).expect("readable"));
+        [styx, operator.lab.host("tethys")].map(|host| host.manifest(LIVING).expect("readable"));
     let (server, agent) = (starts(operator, "tethys"), starts(operator, "styx"));
     styx.exec("echo 'node-label: [by=hand]' >>/etc/rancher/k3s/config.yaml").expect("a shell");
     operator
@@ -91,7 +91,7 @@ fn what_was_changed_by_hand_goes_back(operator: &Operator, kubectl: &dyn Fn(&str
     assert_ne!(starts(operator, "styx"), agent, "styx still runs with the edited file");
     assert_eq!(starts(operator, "styx").matches("NRestarts=0").count(), 3, "started by us alone");
     let after =
-        [styx, operator.lab.host("tethys")].map(|host| host.manifest(&[STATE]).expect("readable"));
+        [styx, operator.lab.host("tethys")].map(|host| host.manifest(LIVING).expect("readable"));
     for (before, after) in before.iter().zip(&after) {
         assert_eq!(before.diff(after), Vec::<String>::new());
     }
