@@ -9,7 +9,7 @@ pub use exit::{Exit, exit_code};
 pub use failure::{Failure, Kind, failure};
 pub use human::{Columns, Human};
 pub use json::Json;
-pub use plan::{Diffs, HostPlan, plan};
+pub use plan::{Diffs, HostPlan, notes, plan};
 pub use text::Style;
 
 mod exit;

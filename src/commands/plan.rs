@@ -50,16 +50,25 @@ pub fn totals(plans: &[HostPlan], took: Duration) -> Totals {
 
 /// Prints the plans of all hosts.
 pub fn show(plans: &[HostPlan], diffs: Diffs) -> anyhow::Result<()> {
-    let hosts: Vec<report::HostPlan<'_>> = plans
+    let stdout = std::io::stdout();
+    let style = Style::of(&stdout);
+    report::plan(&mut stdout.lock(), &shown(plans), diffs, style)?;
+    Ok(())
+}
+
+/// Prints what is worth knowing of all hosts.
+pub fn show_notes(plans: &[HostPlan]) -> anyhow::Result<()> {
+    report::notes(&mut std::io::stdout().lock(), &shown(plans))?;
+    Ok(())
+}
+
+fn shown(plans: &[HostPlan]) -> Vec<report::HostPlan<'_>> {
+    plans
         .iter()
         .map(|plan| report::HostPlan {
             host: &plan.host,
             changes: &plan.changes,
             notes: &plan.notes,
         })
-        .collect();
-    let stdout = std::io::stdout();
-    let style = Style::of(&stdout);
-    report::plan(&mut stdout.lock(), &hosts, diffs, style)?;
-    Ok(())
+        .collect()
 }

@@ -6,13 +6,15 @@ use anyhow::Context as _;
 use futures::future::try_join_all;
 
 use super::context::{Context, Look};
-use super::plan::show;
+use super::plan::{show, show_notes};
 use super::{print, say};
 use crate::cli::Target;
 use crate::exposure::exposure;
+use crate::firewall::paths_hold;
 use crate::fleet::{Member, first_server};
-use crate::remote::AnyRemote;
+use crate::remote::{AnyRemote, Remote as _};
 use crate::report::{Diffs, Event, Exit, Observer as _};
+use crate::script::Script;
 use crate::secret;
 
 /// Proves that nothing is left to change, tells what is open besides, then asks the API from here.
@@ -33,8 +35,13 @@ pub async fn run(context: &Context, target: Target) -> anyhow::Result<Exit> {
         }
         return Ok(Exit::Pending);
     }
-    let selected = members.iter().filter(|member| fleet.is_selected(&member.host.name));
-    tell_exposure(context, selected.collect()).await?;
+    if !context.json {
+        show_notes(&plans)?;
+    }
+    let selected: Vec<_> =
+        members.iter().filter(|member| fleet.is_selected(&member.host.name)).collect();
+    tell_exposure(context, &selected).await?;
+    prove_paths(context, &selected).await?;
     let token =
         first_server(&context.cluster, &members).and_then(|facts| facts.join_token.as_ref());
     let hash =
@@ -66,7 +73,7 @@ pub async fn run(context: &Context, target: Target) -> anyhow::Result<Exit> {
 /// Tells what of each host is open to everybody although no rule of ours says so.
 async fn tell_exposure(
     context: &Context,
-    members: Vec<&Member<'_, AnyRemote>>,
+    members: &[&Member<'_, AnyRemote>],
 ) -> anyhow::Result<()> {
     let cluster = &context.cluster;
     let asked =
@@ -74,14 +81,50 @@ async fn tell_exposure(
     for (member, lines) in members.iter().zip(try_join_all(asked).await?) {
         let host = member.host.name.as_str();
         for line in lines {
-            if context.json {
-                context.teller.on(&Event::Warning { host: Some(host), text: &line });
-            } else {
-                print(&format!("{host}: {line}\n"))?;
-            }
+            tell(context, host, &line)?;
         }
     }
     Ok(())
+}
+
+fn tell(context: &Context, host: &str, line: &str) -> anyhow::Result<()> {
+    if !context.json {
+        return print(&format!("{host}: {line}\n"));
+    }
+    context.teller.on(&Event::Warning { host: Some(host), text: line });
+    Ok(())
+}
+
+/// Asks on each host whether it reaches the API, and its pods the services and DNS.
+async fn prove_paths(context: &Context, members: &[&Member<'_, AnyRemote>]) -> anyhow::Result<()> {
+    let cluster = &context.cluster;
+    let asked = members.iter().map(|member| async move {
+        let script = Script::new(format!("set -eu\n{}", paths_hold(cluster, member.host)));
+        member.remote.run(&script, &|_: &str| ()).await
+    });
+    let mut broken = Vec::new();
+    for (member, output) in members.iter().zip(try_join_all(asked).await?) {
+        let host = &member.host;
+        let said = output.stdout.lines().last().unwrap_or("it does not say why").to_owned();
+        if output.status == 0 {
+            continue;
+        }
+        // Without encryption pods reach a host behind NAT as little as others do.
+        if host.behind_nat && cluster.k3s.flannel_backend != "wireguard-native" {
+            let backend = &cluster.k3s.flannel_backend;
+            tell(
+                context,
+                &host.name,
+                &format!("{said}: it is behind NAT, which `{backend}` does not cross"),
+            )?;
+        } else {
+            broken.push(format!("{}: {said}", host.name));
+        }
+    }
+    if broken.is_empty() {
+        return Ok(());
+    }
+    anyhow::bail!("what pods need does not hold\n{}", broken.join("\n"))
 }
 
 /// SHA-256 of the CA that the API shows to anybody; the join token tells whether it is the right one.

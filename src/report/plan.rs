@@ -38,7 +38,7 @@ pub fn plan(
     style: Style,
 ) -> io::Result<()> {
     if hosts.iter().all(|host| host.changes.is_empty()) {
-        write_notes(out, hosts)?;
+        notes(out, hosts)?;
         return writeln!(out, "nothing to change");
     }
     for host in hosts.iter().filter(|host| !host.changes.is_empty()) {
@@ -51,12 +51,15 @@ pub fn plan(
     if !idle.is_empty() {
         paragraph(out, "", &format!("{}: nothing to change", idle.join(", ")))?;
     }
-    write_notes(out, hosts)?;
+    notes(out, hosts)?;
     write_end(out, hosts)
 }
 
-/// What several hosts have in common is said once.
-fn write_notes(out: &mut dyn Write, hosts: &[HostPlan<'_>]) -> io::Result<()> {
+/// Writes what is worth knowing of `hosts`; what several have in common is said once.
+///
+/// # Errors
+/// When `out` takes no more.
+pub fn notes(out: &mut dyn Write, hosts: &[HostPlan<'_>]) -> io::Result<()> {
     let mut said: Vec<&str> = Vec::new();
     for note in hosts.iter().flat_map(|host| host.notes) {
         if said.contains(&note.as_str()) {
