@@ -57,6 +57,7 @@ fn what_is_open_is_what_the_generator_says_and_stays_so() {
     restarts_keep_it_so(&operator);
     pods_reach_services_dns_and_each_other(&operator);
     the_guards_own_question_tells(&operator);
+    systemd_finds_no_fault_with_any_unit(&operator);
     a_rollback_gives_the_old_firewall_back(&operator, &oracle);
 }
 
@@ -332,6 +333,25 @@ fn pods_reach_services_dns_and_each_other(operator: &Operator) {
         for (name, address) in &pods {
             says(&format!("curl -sm 3 http://{address}:8080"), name);
         }
+    }
+}
+
+/// Every unit that oceanid lays down anywhere, on both releases.
+fn systemd_finds_no_fault_with_any_unit(operator: &Operator) {
+    let units = [
+        ("oceanid-guard.service", include_str!("../../templates/oceanid-guard.service")),
+        ("oceanid-rules.service", include_str!("../../templates/oceanid-rules.service")),
+        ("var-swapfile.swap", include_str!("../../templates/var-swapfile.swap")),
+    ];
+    for host in ["tethys", "styx"].map(|name| operator.lab.host(name)) {
+        let folder = host.root().join("root/units");
+        std::fs::create_dir_all(&folder).expect("its root is ours");
+        for (name, text) in units {
+            std::fs::write(folder.join(name), text).expect("its root is ours");
+        }
+        let all = "/root/units/* $(ls /etc/systemd/system/k3s*.service)";
+        let verdict = shell(host, &format!("systemd-analyze verify {all} 2>&1; rm -r /root/units"));
+        assert_eq!(verdict, "", "on {}", host.name());
     }
 }
 
