@@ -261,7 +261,7 @@ pub async fn settle<R: Remote>(
 fn explain(why: &str, marker: &Marker) -> String {
     let (time, reason) = why.split_once(' ').unwrap_or((why, ""));
     let time = time.parse().ok().and_then(|second| jiff::Timestamp::from_second(second).ok());
-    let time = time.map_or_else(String::new, |time| time.strftime(" at %F %T UTC").to_string());
+    let time = time.map_or_else(String::new, |time| time.strftime(" (%F %T UTC)").to_string());
     match reason {
         "timer" => format!("no new login had confirmed it within {} s{time}", marker.seconds),
         "boot" => format!("the host was restarted{time} before a new login had confirmed it"),
