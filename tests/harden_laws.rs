@@ -10,13 +10,14 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use oceanid::action::{Action, Answer, FileKind, FileState, UnitState};
-use oceanid::actions::{AuditRules, File, Masked, Modes, OnlyOne, Reload, Sysctls};
+use oceanid::actions::{AuditRules, Command, File, Masked, Modes, OnlyOne, Reload, Sysctls};
 use oceanid::cluster::{Cluster, Part};
 use oceanid::engine::{self, Run};
 use oceanid::facts::{self, Facts};
 use oceanid::receipt;
 use oceanid::releases::{Release, Releases};
 use oceanid::remote::{Output, Remote as _};
+use oceanid::script::{Script, quote};
 use oceanid::secret;
 use oceanid::step::Step;
 use oceanid::steps::{self, Inputs};
@@ -49,6 +50,34 @@ async fn modes_are_only_ever_tightened_and_come_back() {
         let mode = |path: &str| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
         assert_eq!([&open, &group, &tight].map(|path| mode(path)), [0o700, 0o700, 0o500]);
         assert_eq!(apply(&here, &step).await, 0);
+        let undo = receipt::undo(&receipt::read(&here.receipt()).unwrap());
+        for _ in 0..2 {
+            assert_eq!(here.run(&undo, &|_: &str| ()).await.unwrap().status, 0);
+            assert_eq!(here.tree(), before, "undo did not restore");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_folder_that_an_earlier_change_brings_is_closed_too_and_comes_back() {
+    for shell in ["dash", "bash"] {
+        let here = Here::new(shell);
+        let (open, late) = (here.path("open"), here.path("it's late"));
+        for path in [&open, &late] {
+            fs::create_dir(path).unwrap();
+            fs::set_permissions(path, fs::Permissions::from_mode(0o2755)).unwrap();
+        }
+        let before = here.tree();
+        let hidden = here.path("hidden");
+        fs::rename(&late, &hidden).unwrap();
+        let come = format!("mv -- {} {}", quote(&hidden), quote(&late));
+        let is_there = format!("[ -e {} ]", quote(&late));
+        let mut step = Step::new("law");
+        step.ensure(Command::new("late", "bring it", is_there, Script::new(come)));
+        step.ensure(Modes::at_most(&[(open.as_str(), 0o700), (late.as_str(), 0o700)]));
+        assert_eq!(apply(&here, &step).await, 2);
+        let mode = |path: &str| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+        assert_eq!([&open, &late].map(|path| mode(path)), [0o700, 0o700]);
         let undo = receipt::undo(&receipt::read(&here.receipt()).unwrap());
         for _ in 0..2 {
             assert_eq!(here.run(&undo, &|_: &str| ()).await.unwrap().status, 0);
