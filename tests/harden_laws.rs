@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-use oceanid::action::{Action, Answer, FileKind, FileState, UnitState};
+use oceanid::action::{Action, Answer, FileKind, FileState, Undo, UnitState};
 use oceanid::actions::{AuditRules, Command, File, Masked, Modes, OnlyOne, Reload, Sysctls};
 use oceanid::cluster::{Cluster, Part};
 use oceanid::engine::{self, Run};
@@ -84,6 +84,15 @@ async fn a_folder_that_an_earlier_change_brings_is_closed_too_and_comes_back() {
             assert_eq!(here.tree(), before, "undo did not restore");
         }
     }
+}
+
+#[tokio::test]
+async fn a_parameter_that_the_kernel_keeps_is_said_to_stay() {
+    let here = Here::new("dash");
+    let mut step = Step::new("law");
+    step.ensure(Sysctls::where_known(&[("net.ipv4.ip_default_ttl", "99")]).until_reboot());
+    let planned = engine::plan(&here, &[&step]).await.unwrap();
+    assert!(matches!(planned[0].change.undo, Undo::Never));
 }
 
 async fn apply(here: &Here, step: &Step) -> u32 {
