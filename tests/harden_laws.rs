@@ -305,6 +305,7 @@ fn every_part_can_be_switched_off() {
         Part::Sleep,
         Part::NetworkManager,
         Part::Files,
+        Part::Passwords,
     ];
     host.harden.switches = parts.map(|part| (part, false)).into();
     host.harden.firewall = oceanid::cluster::Firewall::Off;

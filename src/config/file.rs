@@ -265,9 +265,11 @@ pub struct HardenSection {
     /// The journal survives reboots and stays below 300 MB. On unless `false`.
     pub journal: Option<Written<bool>>,
     /// Security updates are installed daily, without reboots; NVIDIA, CUDA and Docker packages
-    /// are left out on nodes with `gpu = true`. On unless `false`.
+    /// are left out on nodes with `gpu = true`. Who upgrades by hand is shown the news of packages.
+    /// On unless `false`.
     pub upgrades: Option<Written<bool>>,
-    /// Updates restart neither k3s nor Docker. On unless `false`.
+    /// After updates `needrestart` tells which services run on with old libraries; updates
+    /// restart neither k3s nor Docker. On unless `false`.
     pub needrestart: Option<Written<bool>>,
     /// One time daemon runs, and the clock is in sync. On unless `false`.
     pub time: Option<Written<bool>>,
@@ -281,8 +283,12 @@ pub struct HardenSection {
     pub sleep: Option<Written<bool>>,
     /// `NetworkManager`, where it runs, leaves the interfaces of pods alone. On unless `false`.
     pub network_manager: Option<Written<bool>>,
-    /// cron's and sshd's files are for root alone. On unless `false`.
+    /// cron's and sshd's files are for root alone, and `debsums` looks once a week for changed
+    /// files of packages. On unless `false`.
     pub files: Option<Written<bool>>,
+    /// A password that is set on the host, for sudo or the console, is not a weak one
+    /// (`libpam-pwquality`). On unless `false`.
+    pub passwords: Option<Written<bool>>,
 }
 
 /// `[gpu]`.

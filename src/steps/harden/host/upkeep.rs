@@ -58,7 +58,7 @@ pub fn upgrades(step: &mut Step, inputs: &Inputs<'_>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The file waits for `needrestart`, which Ubuntu brings along, and does no harm without it.
+/// What `needrestart` leaves alone: it looks after every apt for services with old libraries.
 pub fn needrestart(step: &mut Step, _: &Inputs<'_>) -> anyhow::Result<()> {
     step.ensure(
         File::new("/etc/needrestart/conf.d/oceanid.conf", render(&Needrestart)?).check("perl -c"),
