@@ -244,7 +244,8 @@ pub struct HardenSection {
     /// sshd takes keys only, no passwords, and only algorithms that `ssh-audit` finds no fault
     /// with. On unless `false`; the host takes it back by itself if you cannot log in after it.
     pub ssh: Option<Written<bool>>,
-    /// Further lines for sshd's drop-in, such as `AllowUsers admin`.
+    /// Further lines for sshd's drop-in, such as `AllowUsers admin`. Their keywords take the place
+    /// of oceanid's own.
     pub sshd: Option<Vec<Written<String>>>,
     /// Who fails to log in again and again is shut out for a while: by sshd itself where it can
     /// (OpenSSH 9.8 and later), otherwise by fail2ban. On unless `false`.
@@ -274,10 +275,10 @@ pub struct HardenSection {
     /// One time daemon runs, and the clock is in sync. On unless `false`.
     pub time: Option<Written<bool>>,
     /// The kernel records who changes sshd, sudoers, accounts, k3s' tokens and configuration.
-    /// Without it on where there are 2 GB of memory or more.
+    /// Without it on where there are 2 GB of memory or more; never in a container.
     pub audit: Option<Written<bool>>,
     /// A swap file of 1 GB for the host itself. Without it on where there are less than 4 GB of
-    /// memory and no swap.
+    /// memory and no swap; never in a container.
     pub swap: Option<Written<bool>>,
     /// A node with `gpu = true` never sleeps: suspend and hibernate are masked. On unless `false`.
     pub sleep: Option<Written<bool>>,
