@@ -146,8 +146,21 @@ fn only_units_that_are_open_are_masked_and_unmasked() {
 
 #[test]
 fn two_that_do_the_same_are_refused_by_name() {
-    let daemons = OnlyOne::of("time daemon", &["chrony.service", "ntpsec.service", "x.service"]);
-    let running = |states: [&str; 3]| states.map(|state| unit("loaded", state));
+    let names = ["chrony.service", "ntpsec.service", "ntp.service"];
+    let daemons = OnlyOne::of("time daemon", &names);
+    let called = |name: &str, state: &str| {
+        let Answer::Unit(unit) = unit("loaded", state) else { unreachable!() };
+        Answer::Unit(UnitState { id: name.to_owned(), ..unit })
+    };
+    let running = |states: [&str; 3]| -> Vec<Answer> {
+        names.iter().zip(states).map(|(name, state)| called(name, state)).collect()
+    };
+    let alias = [
+        called("chrony.service", "inactive"),
+        called("ntpsec.service", "active"),
+        called("ntpsec.service", "active"),
+    ];
+    assert!(daemons.diff(&alias).unwrap().is_none(), "it is one that has two names");
     for fine in [["inactive"; 3], ["active", "inactive", "inactive"]] {
         assert!(daemons.diff(&running(fine)).unwrap().is_none());
     }
