@@ -89,6 +89,8 @@ pub enum FileKind {
 /// The state of a systemd unit, as `systemctl show` prints it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UnitState {
+    /// `Id`: the unit's own name, also when it is asked for by another.
+    pub id: String,
     /// `LoadState`: `loaded`, `not-found`, `masked`.
     pub load: String,
     /// `ActiveState`: `active`, `activating`, `failed`, `inactive`.

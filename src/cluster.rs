@@ -100,8 +100,10 @@ pub enum Part {
     Sleep,
     /// `NetworkManager`.
     NetworkManager,
-    /// Permissions of files.
+    /// Permissions of files, and how changed ones are found.
     Files,
+    /// How good passwords must be.
+    Passwords,
 }
 
 /// What lets in only what the cluster needs.

@@ -90,7 +90,7 @@ impl Probe {
         if !units.is_empty() {
             let _ = write!(
                 text,
-                "begin unit\nsystemctl show -p LoadState,ActiveState,SubState,UnitFileState,\
+                "begin unit\nsystemctl show -p Id,LoadState,ActiveState,SubState,UnitFileState,\
                  NeedDaemonReload,NRestarts -- {} 2>/dev/null\nend $?\n",
                 units.join(" ")
             );
@@ -200,6 +200,7 @@ fn read_unit(block: &str) -> UnitState {
     let mut state = UnitState::default();
     for (key, value) in block.lines().filter_map(|line| line.split_once('=')) {
         match key {
+            "Id" => value.clone_into(&mut state.id),
             "LoadState" => value.clone_into(&mut state.load),
             "ActiveState" => value.clone_into(&mut state.active),
             "SubState" => value.clone_into(&mut state.sub),

@@ -9,14 +9,15 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-use oceanid::action::{Action, Answer, FileKind, FileState, UnitState};
-use oceanid::actions::{AuditRules, File, Masked, Modes, OnlyOne, Reload, Sysctls};
+use oceanid::action::{Action, Answer, FileKind, FileState, Undo, UnitState};
+use oceanid::actions::{AuditRules, Command, File, Masked, Modes, OnlyOne, Reload, Sysctls};
 use oceanid::cluster::{Cluster, Part};
 use oceanid::engine::{self, Run};
 use oceanid::facts::{self, Facts};
 use oceanid::receipt;
 use oceanid::releases::{Release, Releases};
 use oceanid::remote::{Output, Remote as _};
+use oceanid::script::{Script, quote};
 use oceanid::secret;
 use oceanid::step::Step;
 use oceanid::steps::{self, Inputs};
@@ -55,6 +56,43 @@ async fn modes_are_only_ever_tightened_and_come_back() {
             assert_eq!(here.tree(), before, "undo did not restore");
         }
     }
+}
+
+#[tokio::test]
+async fn a_folder_that_an_earlier_change_brings_is_closed_too_and_comes_back() {
+    for shell in ["dash", "bash"] {
+        let here = Here::new(shell);
+        let (open, late) = (here.path("open"), here.path("it's late"));
+        for path in [&open, &late] {
+            fs::create_dir(path).unwrap();
+            fs::set_permissions(path, fs::Permissions::from_mode(0o2755)).unwrap();
+        }
+        let before = here.tree();
+        let hidden = here.path("hidden");
+        fs::rename(&late, &hidden).unwrap();
+        let come = format!("mv -- {} {}", quote(&hidden), quote(&late));
+        let is_there = format!("[ -e {} ]", quote(&late));
+        let mut step = Step::new("law");
+        step.ensure(Command::new("late", "bring it", is_there, Script::new(come)));
+        step.ensure(Modes::at_most(&[(open.as_str(), 0o700), (late.as_str(), 0o700)]));
+        assert_eq!(apply(&here, &step).await, 2);
+        let mode = |path: &str| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+        assert_eq!([&open, &late].map(|path| mode(path)), [0o700, 0o700]);
+        let undo = receipt::undo(&receipt::read(&here.receipt()).unwrap());
+        for _ in 0..2 {
+            assert_eq!(here.run(&undo, &|_: &str| ()).await.unwrap().status, 0);
+            assert_eq!(here.tree(), before, "undo did not restore");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_parameter_that_the_kernel_keeps_is_said_to_stay() {
+    let here = Here::new("dash");
+    let mut step = Step::new("law");
+    step.ensure(Sysctls::where_known(&[("net.ipv4.ip_default_ttl", "99")]).until_reboot());
+    let planned = engine::plan(&here, &[&step]).await.unwrap();
+    assert!(matches!(planned[0].change.undo, Undo::Never));
 }
 
 async fn apply(here: &Here, step: &Step) -> u32 {
@@ -108,8 +146,21 @@ fn only_units_that_are_open_are_masked_and_unmasked() {
 
 #[test]
 fn two_that_do_the_same_are_refused_by_name() {
-    let daemons = OnlyOne::of("time daemon", &["chrony.service", "ntpsec.service", "x.service"]);
-    let running = |states: [&str; 3]| states.map(|state| unit("loaded", state));
+    let names = ["chrony.service", "ntpsec.service", "ntp.service"];
+    let daemons = OnlyOne::of("time daemon", &names);
+    let called = |name: &str, state: &str| {
+        let Answer::Unit(unit) = unit("loaded", state) else { unreachable!() };
+        Answer::Unit(UnitState { id: name.to_owned(), ..unit })
+    };
+    let running = |states: [&str; 3]| -> Vec<Answer> {
+        names.iter().zip(states).map(|(name, state)| called(name, state)).collect()
+    };
+    let alias = [
+        called("chrony.service", "inactive"),
+        called("ntpsec.service", "active"),
+        called("ntpsec.service", "active"),
+    ];
+    assert!(daemons.diff(&alias).unwrap().is_none(), "it is one that has two names");
     for fine in [["inactive"; 3], ["active", "inactive", "inactive"]] {
         assert!(daemons.diff(&running(fine)).unwrap().is_none());
     }
@@ -267,6 +318,7 @@ fn every_part_can_be_switched_off() {
         Part::Sleep,
         Part::NetworkManager,
         Part::Files,
+        Part::Passwords,
     ];
     host.harden.switches = parts.map(|part| (part, false)).into();
     host.harden.firewall = oceanid::cluster::Firewall::Off;

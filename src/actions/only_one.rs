@@ -30,10 +30,12 @@ impl Action for OnlyOne {
     }
 
     fn diff(&self, seen: &[Answer]) -> anyhow::Result<Option<Change>> {
-        let mut running = Vec::new();
-        for (index, name) in self.units.iter().enumerate() {
-            if unit(seen, index)?.active == "active" {
-                running.push(*name);
+        // A unit may have several names: ntpsec calls itself ntp, too.
+        let mut running: Vec<&str> = Vec::new();
+        for index in 0..self.units.len() {
+            let state = unit(seen, index)?;
+            if state.active == "active" && !running.contains(&state.id.as_str()) {
+                running.push(&state.id);
             }
         }
         let [first, others @ ..] = running.as_slice() else { return Ok(None) };

@@ -13,6 +13,7 @@ use crate::script::{Script, quote};
 pub struct Sysctls {
     wanted: Vec<(&'static str, &'static str)>,
     unknown: Unknown,
+    taken_back: TakenBack,
 }
 
 /// What becomes of a key that this kernel does not have.
@@ -22,17 +23,31 @@ enum Unknown {
     Skipped,
 }
 
+/// Whether the kernel lets anybody take a value back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum TakenBack {
+    AtAnyTime,
+    ByReboot,
+}
+
 impl Sysctls {
     /// Requires each key to have its value.
     #[must_use]
     pub fn live(wanted: &[(&'static str, &'static str)]) -> Self {
-        Self { wanted: wanted.to_vec(), unknown: Unknown::Fails }
+        Self { wanted: wanted.to_vec(), unknown: Unknown::Fails, taken_back: TakenBack::AtAnyTime }
     }
 
     /// Requires each key that this kernel has to have its value.
     #[must_use]
     pub fn where_known(wanted: &[(&'static str, &'static str)]) -> Self {
-        Self { wanted: wanted.to_vec(), unknown: Unknown::Skipped }
+        Self { unknown: Unknown::Skipped, ..Self::live(wanted) }
+    }
+
+    /// Says that the kernel keeps the values until it is started again.
+    #[must_use]
+    pub fn until_reboot(mut self) -> Self {
+        self.taken_back = TakenBack::ByReboot;
+        self
     }
 }
 
@@ -76,7 +91,10 @@ impl Action for Sysctls {
             summary: format!("set {count} of {}", self.wanted.len()),
             diff: Some(shown),
             apply: Script::new(apply),
-            undo: Undo::Run(Script::new(undo)),
+            undo: match self.taken_back {
+                TakenBack::AtAnyTime => Undo::Run(Script::new(undo)),
+                TakenBack::ByReboot => Undo::Never,
+            },
         }))
     }
 }

@@ -108,8 +108,9 @@ impl Unit {
         let text = format!(
             r#"unit={unit}
 state() {{ systemctl show -p "$1" --value -- "$unit"; }}
+restarts() {{ number=$(state NRestarts); printf %s "${{number:-0}}"; }}
 {LAST_WORDS}give_up() {{
-  how="$(state ActiveState), $(state SubState), exit status $(state ExecMainStatus), restarted $(state NRestarts) times"
+  how="$(state ActiveState), $(state SubState), exit status $(state ExecMainStatus), restarted $(restarts) times"
   last_words "$unit" "$begun" >&2
   printf '%s %s: %s\n' "$unit" "$1" "$how" >&2
   exit 1
@@ -122,7 +123,7 @@ systemctl --no-block restart -- "$unit"
 limit=$((begun + {limit}))
 while [ -n "$(state Job)" ] && [ "$(state Job)" != 0 ] || [ "$(state ActiveState)" != active ]; do
   now=$(state ActiveState)
-  if [ "$now" = failed ] || [ "$(state NRestarts)" -ge 3 ]; then
+  if [ "$now" = failed ] || [ "$(restarts)" -ge 3 ]; then
     give_up 'does not start'
   fi
   if [ "$(date +%s)" -ge "$limit" ]; then

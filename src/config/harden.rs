@@ -51,6 +51,7 @@ fn switched(section: &HardenSection) -> impl Iterator<Item = (Part, bool)> {
         (Part::Sleep, &section.sleep),
         (Part::NetworkManager, &section.network_manager),
         (Part::Files, &section.files),
+        (Part::Passwords, &section.passwords),
     ];
     written.into_iter().filter_map(|(part, switch)| Some((part, *switch.as_ref()?.value())))
 }

@@ -32,9 +32,14 @@ const MODULES_WORK: &str = "[ -d /proc/sys/net/bridge ] || { echo 'br_netfilter 
     case \"$first $second\" in *overlay*) exit 0 ;; esac\n\
     done </proc/filesystems\necho 'overlay is missing'\nexit 1\n";
 
-/// Any time daemon will do; in a container the clock is that of the machine below.
-const TIME_WORKS: &str = "[ -d /run/systemd/timesync ] || [ -e /run/systemd/container ] || systemctl -q is-active \
-    chrony.service ntpsec.service systemd-timesyncd.service\n";
+/// The units of the time daemons that Debian and Ubuntu have.
+pub const TIME_DAEMONS: &[&str] = &[
+    "systemd-timesyncd.service",
+    "chrony.service",
+    "ntpsec.service",
+    "ntp.service",
+    "openntpd.service",
+];
 
 /// The least that a node can run with, MiB.
 const LEAST_MEMORY: u64 = 480;
@@ -65,10 +70,18 @@ pub fn prepare(inputs: &Inputs<'_>) -> anyhow::Result<Step> {
     step.ensure(Command::new(
         "time",
         "install and start systemd-timesyncd",
-        TIME_WORKS,
+        time_works(),
         start_time(),
     ));
     Ok(step)
+}
+
+/// Any time daemon will do; in a container the clock is that of the machine below.
+fn time_works() -> String {
+    format!(
+        "[ -d /run/systemd/timesync ] || [ -e /run/systemd/container ] || systemctl -q is-active {}\n",
+        TIME_DAEMONS.join(" ")
+    )
 }
 
 fn start_time() -> Script {

@@ -56,6 +56,11 @@ pub struct AptConf {
 #[template(path = "needrestart.conf", escape = "none")]
 pub struct Needrestart;
 
+/// `/etc/default/debsums`.
+#[derive(Debug, Template)]
+#[template(path = "debsums", escape = "none")]
+pub struct Debsums;
+
 /// `/etc/audit/rules.d/50-oceanid.rules`.
 #[derive(Debug, Template)]
 #[template(path = "audit.rules", escape = "none")]

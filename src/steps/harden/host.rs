@@ -5,7 +5,7 @@ use crate::actions::{File, Masked, Modes, Packages, Reload};
 use crate::cluster::Part;
 use crate::step::Step;
 use crate::steps::Inputs;
-use crate::templates::host::NetworkManager;
+use crate::templates::host::{Debsums, NetworkManager};
 use crate::templates::render;
 
 mod audit;
@@ -35,6 +35,15 @@ const PARTS: &[(Part, Ensure)] = &[
 /// What puts a machine to sleep.
 const SLEEP: &[&str] =
     &["sleep.target", "suspend.target", "hibernate.target", "hybrid-sleep.target"];
+
+/// What parts need on every host: apt tells root what upgrades bring, services that run on with old
+/// libraries are found, and so are files of packages that somebody changed.
+const PACKAGES: &[(Part, &[&str])] = &[
+    (Part::Upgrades, &["unattended-upgrades", "apt-listchanges"]),
+    (Part::Needrestart, &["needrestart"]),
+    (Part::Files, &["debsums"]),
+    (Part::Passwords, &["libpam-pwquality"]),
+];
 
 /// What only root has to read. Folders and files that a host lacks are not missed.
 const CLOSED: &[(&str, u32)] = &[
@@ -67,10 +76,8 @@ pub fn host(inputs: &Inputs<'_>) -> anyhow::Result<Step> {
 }
 
 fn packages(inputs: &Inputs<'_>) -> Vec<&'static str> {
-    let mut names = Vec::new();
-    if inputs.host.harden.has(Part::Upgrades) {
-        names.push("unattended-upgrades");
-    }
+    let wanted = PACKAGES.iter().filter(|(part, _)| inputs.host.harden.has(*part));
+    let mut names: Vec<&str> = wanted.flat_map(|(_, names)| *names).copied().collect();
     if audit::fits(inputs) {
         names.push("auditd");
     }
@@ -99,8 +106,9 @@ fn network_manager(step: &mut Step, inputs: &Inputs<'_>) -> anyhow::Result<()> {
     Ok(())
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "every part is built alike")]
 fn files(step: &mut Step, _: &Inputs<'_>) -> anyhow::Result<()> {
     step.ensure(Modes::at_most(CLOSED));
+    // debsums has no folder for settings of others.
+    step.ensure(File::new("/etc/default/debsums", render(&Debsums)?).check("sh -n"));
     Ok(())
 }

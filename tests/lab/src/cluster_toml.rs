@@ -23,6 +23,7 @@ const PARTS: &[&str] = &[
     "sleep",
     "network-manager",
     "files",
+    "passwords",
 ];
 
 /// `cluster.toml` for a lab, to be changed further before it is written.

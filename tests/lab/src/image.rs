@@ -18,7 +18,8 @@ const PACKAGES: &str = "systemd,systemd-sysv,systemd-timesyncd,dbus,libpam-syste
 /// What oceanid may install: downloaded into the image's apt cache, not installed, so that tests
 /// do not depend on the network's speed.
 const AT_HAND: &str = "curl ca-certificates iptables nftables conntrack ethtool socat ufw \
-                       unattended-upgrades fail2ban python3-systemd auditd lynis";
+                       unattended-upgrades apt-listchanges needrestart fail2ban python3-systemd auditd \
+                       debsums libpam-pwquality lynis";
 
 /// Counted up when the way in which images are built changes.
 const RECIPE: &str = "2";

@@ -9,8 +9,8 @@ use crate::templates::render;
 /// Parameters that Kubernetes can live with. Not here, and why: forwarding and IPv6 router
 /// advertisements are what nodes live by; a strict `rp_filter` drops the packets of VPNs;
 /// `log_martians` floods the journal of a node and is 0 in ufw's own file;
-/// `kernel.unprivileged_bpf_disabled`, `kexec_load_disabled` and `modules_disabled` cannot be taken
-/// back, and the last keeps k3s from loading what it needs.
+/// `kexec_load_disabled` and `modules_disabled` cannot be taken back, and the last keeps k3s from
+/// loading what it needs.
 const SYSCTLS: &[(&str, &str)] = &[
     ("fs.protected_fifos", "2"),
     ("fs.protected_hardlinks", "1"),
@@ -19,6 +19,7 @@ const SYSCTLS: &[(&str, &str)] = &[
     ("fs.suid_dumpable", "0"),
     ("dev.tty.ldisc_autoload", "0"),
     ("kernel.core_uses_pid", "1"),
+    ("kernel.ctrl-alt-del", "0"),
     ("kernel.dmesg_restrict", "1"),
     ("kernel.kptr_restrict", "2"),
     ("kernel.randomize_va_space", "2"),
@@ -44,6 +45,9 @@ const SYSCTLS: &[(&str, &str)] = &[
     ("net.ipv6.conf.all.accept_source_route", "0"),
     ("net.ipv6.conf.default.accept_source_route", "0"),
 ];
+
+/// What the kernel keeps until the next boot. BPF is for root, which is what networks of pods run as.
+const FOR_GOOD: &[(&str, &str)] = &[("kernel.unprivileged_bpf_disabled", "1")];
 
 /// Not here, and why: `squashfs` is what snaps are made of, `vfat` is the boot partition, `udf`
 /// is how some clouds hand over settings, `sctp` is a protocol of Kubernetes' services, and
@@ -74,9 +78,11 @@ pub fn kernel(step: &mut Step, inputs: &Inputs<'_>) -> anyhow::Result<()> {
         // Debian's own value, also for kernels from elsewhere; Ubuntu's is 4, which is stricter.
         values.push(("kernel.perf_event_paranoid", "3"));
     }
-    let file = render(&HardenSysctls { values: values.clone() })?;
+    let all = [&values, FOR_GOOD].concat();
+    let file = render(&HardenSysctls { values: all })?;
     step.ensure(File::new("/etc/sysctl.d/61-oceanid-harden.conf", file));
     step.ensure(Sysctls::where_known(&values));
+    step.ensure(Sysctls::where_known(FOR_GOOD).until_reboot());
     step.ensure(File::new("/etc/modprobe.d/oceanid.conf", render(&Modprobe { modules: MODULES })?));
     step.ensure(File::new("/etc/security/limits.d/10-oceanid.conf", render(&Limits)?));
     step.ensure(File::new("/etc/profile.d/oceanid.sh", render(&Profile)?));

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::actions::{File, OnlyOne, Unit, Wait};
 use crate::step::Step;
 use crate::steps::Inputs;
+use crate::steps::prepare::TIME_DAEMONS;
 use crate::templates::host::{AptConf, Journald, Needrestart};
 use crate::templates::render;
 
@@ -14,14 +15,6 @@ const HELD_WITH_GPU: &[&str] =
 
 /// What starts the daily look for updates, and their installation.
 const TIMERS: &[&str] = &["apt-daily.timer", "apt-daily-upgrade.timer"];
-
-const TIME_DAEMONS: &[&str] = &[
-    "systemd-timesyncd.service",
-    "chrony.service",
-    "ntpsec.service",
-    "ntp.service",
-    "openntpd.service",
-];
 
 /// Each daemon's own word for it; asking `timedatectl` would wake up two services.
 const IN_SYNC: &str = "if [ -e /run/systemd/timesync/synchronized ]; then exit 0; fi\n\
@@ -58,7 +51,7 @@ pub fn upgrades(step: &mut Step, inputs: &Inputs<'_>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The file waits for `needrestart`, which Ubuntu brings along, and does no harm without it.
+/// What `needrestart` leaves alone: it looks after every apt for services with old libraries.
 pub fn needrestart(step: &mut Step, _: &Inputs<'_>) -> anyhow::Result<()> {
     step.ensure(
         File::new("/etc/needrestart/conf.d/oceanid.conf", render(&Needrestart)?).check("perl -c"),
