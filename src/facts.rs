@@ -161,13 +161,10 @@ done </proc/swaps
 for key in /etc/ssh/ssh_host_*_key; do
   key=${key#/etc/ssh/ssh_host_}; say host-key "${key%_key}"
 done
-for list in kex cipher mac HostKeyAlgorithms; do
-  ssh -Q "$list" 2>/dev/null | while read -r name; do say "knows-$list" "$name"; done
-done
-if sshd=$(sshd -T 2>&1); then
-  printf '%s\n' "$sshd" | while read -r line; do say sshd "$line"; done
-else say sshd-broken "${sshd##*
-}"; fi
+# What follows a list's name belongs to it, as the program itself prints it.
+for list in kex cipher mac HostKeyAlgorithms; do say list "knows-$list"; ssh -Q "$list" 2>/dev/null; done
+say list sshd
+sshd -T 2>&1 || say sshd-broken yes
 "#;
 
 /// The token's files are links that appear only once the server is up; the agents' own goes first.
@@ -182,8 +179,14 @@ done
 /// When the host is not one that oceanid can work with: no Debian or Ubuntu, no systemd's machine-id.
 pub fn read(output: &Output, asked_at: f64) -> anyhow::Result<Facts> {
     let mut said: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for line in output.stdout.lines().filter_map(|line| line.strip_prefix("fact ")) {
-        let (key, value) = line.split_once(' ').unwrap_or((line, ""));
+    let mut list = None;
+    for line in output.stdout.lines() {
+        let Some(fact) = line.strip_prefix("fact ") else {
+            said.entry(list.unwrap_or("")).or_default().push(line.trim());
+            continue;
+        };
+        let (key, value) = fact.split_once(' ').unwrap_or((fact, ""));
+        list = (key == "list").then_some(value.trim());
         said.entry(key).or_default().push(value.trim());
     }
     let first = |key: &str| {
@@ -209,9 +212,10 @@ pub fn read(output: &Output, asked_at: f64) -> anyhow::Result<Facts> {
         let (key, value) = line.split_once(' ').unwrap_or((line, ""));
         (key.to_owned(), value.to_owned())
     };
+    let broken = maybe("sshd-broken").is_some();
     let sshd = Sshd {
-        settings: all("sshd").iter().map(setting).collect(),
-        broken: maybe("sshd-broken"),
+        settings: if broken { Vec::new() } else { all("sshd").iter().map(setting).collect() },
+        broken: broken.then(|| all("sshd").pop().unwrap_or_default()),
         host_keys: all("host-key"),
         kex: all("knows-kex"),
         ciphers: all("knows-cipher"),
