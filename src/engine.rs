@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 
 use crate::action::{Action, Change, Undo};
-use crate::guard::{TakenBack, Watch};
+use crate::guard::{Marker, TakenBack, Watch};
 use crate::probe::Probe;
 use crate::receipt::Intent;
 use crate::remote::{Output, Progress, Remote};
@@ -201,31 +201,32 @@ impl<R: Remote, O: Observer> Run<'_, R, O> {
                 }
                 .into());
             }
-            let mut around = String::new();
+            let mut armed = false;
             for (index, change) in planned.iter().enumerate() {
                 if self.stop.load(Ordering::SeqCst) {
                     return Err(Interrupted.into());
                 }
                 let undoable = !matches!(change.change.undo, Undo::Never);
-                if let (Some(limit), true, true) = (step.guard, undoable, around.is_empty()) {
-                    around = self
-                        .arm(step, limit, planned.get(index..).unwrap_or_default(), watch)
-                        .await?;
+                if let (Some(limit), true, false) = (step.guard, undoable, armed) {
+                    let rest = planned.get(index..).unwrap_or_default();
+                    self.arm(step, limit, rest, watch).await?;
+                    armed = true;
                 }
-                self.change(change, &around).await?;
+                let guard = watch.as_ref().map(|watch| &watch.marker);
+                self.change(change, guard).await?;
                 done.push(change.subject.clone());
             }
         }
     }
 
-    /// Has the host undo `planned` by itself unless it is confirmed; what moves the deadline on.
+    /// Has the host undo `planned` by itself unless it is confirmed.
     async fn arm<'s>(
         &self,
         step: &'s Step,
         limit: Duration,
         planned: &[Planned],
         watch: &mut Option<Watch<'s, R>>,
-    ) -> anyhow::Result<String>
+    ) -> anyhow::Result<()>
     where
         Self: 's,
     {
@@ -235,12 +236,11 @@ impl<R: Remote, O: Observer> Run<'_, R, O> {
             Intent::new(self.name, number, planned.step, &planned.subject, &planned.change)
         }));
         armed.arm().await?;
-        let around = armed.marker.extend();
         *watch = Some(armed);
-        Ok(around)
+        Ok(())
     }
 
-    async fn change(&mut self, planned: &Planned, around: &str) -> anyhow::Result<()> {
+    async fn change(&mut self, planned: &Planned, guard: Option<&Marker>) -> anyhow::Result<()> {
         let Planned { step, subject, change } = planned;
         let (host, summary) = (self.host, change.summary.as_str());
         self.observer.on(&Event::ChangeStarted { host, step, subject, summary });
@@ -251,7 +251,7 @@ impl<R: Remote, O: Observer> Run<'_, R, O> {
         let progress: &Progress<'_> = &progress;
         let output = self
             .remote
-            .run(&intent.wrap(&change.apply, around), progress)
+            .run(&intent.wrap(&change.apply, guard), progress)
             .await
             .with_context(|| format!("cannot change `{subject}` on `{host}`"))?;
         if output.status == 0 {

@@ -6,6 +6,7 @@ use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
 use crate::action::{Change, Undo};
+use crate::guard::Marker;
 use crate::script::{PROGRESS_MARK, Script, quote};
 
 /// Where everything that oceanid keeps on a host is, `root:root` 0700.
@@ -118,25 +119,27 @@ impl Intent {
     /// The script runs in a scope of its own and writes to a file, so that it goes on to its end
     /// when the connection breaks.
     ///
-    /// `around` runs before and after it.
+    /// Under `guard` it is not begun unless that guard is still armed.
     ///
     /// # Panics
     /// Never: these types always serialize.
     #[must_use]
-    pub fn wrap(&self, apply: &Script, around: &str) -> Script {
+    pub fn wrap(&self, apply: &Script, guard: Option<&Marker>) -> Script {
+        let stay = guard.map_or_else(String::new, Marker::extend);
+        let armed = guard.map_or_else(String::new, Marker::is_armed);
         let intent = Entry::Intent(self.clone());
         let intent = serde_json::to_string(&intent).expect("an intent is plain data");
         let text = format!(
             "trap '' PIPE\numask 077\n{FULL}\
              state={STATE} receipt={STATE}/receipts/{run}.jsonl keep={STATE}/undo/{run}/{number}\n\
              mkdir -p -- \"$state/receipts\" \"$state/units\" \"$keep\" || exit 1\n\
-             exec 3>&2 9>>\"$state/change.flock\" || exit 1\n{wait}\
+             exec 3>&2 9>>\"$state/change.flock\" || exit 1\n{wait}{armed}\
              printf '%s\\n' {subject} >\"$state/running\" && printf '%s\\n' {intent} >>\"$receipt\" || {{ full; exit 1; }}\n\
              scope=\n\
-             if [ -d /run/systemd/system ]; then scope='systemd-run --scope --quiet --collect'; fi\n\
-             begun=$(date +%s)\n{around}\
+             if [ -d /run/systemd/system ]; then scope='systemd-run --scope --quiet --collect --unit=oceanid-change-{run}-{number}'; fi\n\
+             begun=$(date +%s)\n{stay}\
              OCEANID_UNDO=$keep $scope timeout -k 5 {limit} /bin/sh -c {apply} >\"$state/output\" 2>\"$state/errors\"\n\
-             status=$?\n{around}\
+             status=$?\n{stay}\
              printf '{{\"entry\":\"outcome\",\"number\":{number},\"status\":%s}}\\n' \"$status\" >>\"$receipt\"\n\
              rm -f -- \"$state/running\"\n\
              tail -c {SHOWN_OUTPUT} -- \"$state/output\"\ntail -c {SHOWN_OUTPUT} -- \"$state/errors\" >&2\n\

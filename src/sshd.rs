@@ -51,6 +51,18 @@ const FIXED: &[(&str, &[(&str, &str)])] = &[
     ),
 ];
 
+/// What stays `no` where it is: ours would be wider.
+const STRICTER: &[&str] = &["PermitRootLogin", "AllowTcpForwarding"];
+
+/// What the cluster itself needs to be forwarded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Forwarding {
+    /// Jumps to other hosts.
+    Jumps,
+    /// Also ports of this host that lead back to a node, which opened them from behind its NAT.
+    Tunnels,
+}
+
 /// Some settings, and why they are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Section {
@@ -78,6 +90,7 @@ impl Settings {
         sshd: &facts::Sshd,
         further: &[String],
         exempt: &[String],
+        forwarding: Forwarding,
     ) -> anyhow::Result<Self> {
         let theirs: Vec<&str> = further.iter().filter_map(|line| keyword(line)).collect();
         if let Some((firm, _)) = KEYS_ONLY.iter().find(|(firm, _)| named(&theirs, firm)) {
@@ -93,6 +106,13 @@ impl Settings {
                 why: "The operator is never shut out.",
                 settings: vec![("PerSourcePenaltyExemptList", exempt.join(","))],
             });
+        }
+        for (keyword, value) in sections.iter_mut().flat_map(|section| &mut section.settings) {
+            if STRICTER.contains(keyword) && says_no(sshd, keyword) {
+                "no".clone_into(value);
+            } else if (*keyword, forwarding) == ("AllowTcpForwarding", Forwarding::Tunnels) {
+                "yes".clone_into(value);
+            }
         }
         for section in &mut sections {
             section.settings.retain(|(keyword, _)| {
@@ -116,6 +136,11 @@ impl Settings {
         let settings = self.sections.iter().flat_map(|section| &section.settings);
         settings.map(|(keyword, value)| (*keyword, value.as_str()))
     }
+}
+
+/// Hardening opens nothing that somebody closed.
+fn says_no(sshd: &facts::Sshd, keyword: &str) -> bool {
+    sshd.value(&keyword.to_ascii_lowercase()) == Some("no")
 }
 
 fn fixed((why, settings): &(&'static str, &[(&'static str, &str)])) -> Section {

@@ -144,7 +144,7 @@ async fn half_an_upload_never_lands() {
         let cut =
             planned[0].change.apply.clone().stdin(oceanid::script::Body::Text("long con".into()));
         let intent = receipt::Intent::new("run", 0, "law", "file", &planned[0].change);
-        let output = here.run(&intent.wrap(&cut, ""), &|_: &str| ()).await.unwrap();
+        let output = here.run(&intent.wrap(&cut, None), &|_: &str| ()).await.unwrap();
         assert_eq!(output.status, 74);
         assert!(output.stderr.contains("the upload broke off; the old file is untouched"));
         assert_eq!(here.tree(), before);

@@ -93,7 +93,7 @@ impl Scripts {
             let name = format!("{name}.{number}");
             self.change(&name, &change);
             let intent = Intent::new("run", number, step.name, &action.subject(), &change);
-            self.add(format!("{name}.wrapped"), intent.wrap(&change.apply, "").text());
+            self.add(format!("{name}.wrapped"), intent.wrap(&change.apply, None).text());
             entries.push(Entry::Intent(intent));
         }
         self.add(format!("{name}.undo"), receipt::undo(&entries).text());
@@ -135,10 +135,7 @@ impl Scripts {
         };
         let intent = Intent::new("run", 3, step.name, "it's here", &change);
         watch.add([intent.clone()]);
-        self.add(
-            "guard.change".to_owned(),
-            intent.wrap(&change.apply, &watch.marker.extend()).text(),
-        );
+        self.add("guard.change".to_owned(), intent.wrap(&change.apply, Some(&watch.marker)).text());
         watch.arm().await.expect("it answers");
         watch.confirm(&|_: &str| ()).await.expect("it answers");
         watch.take_back(&|_: &str| ()).await.expect_err("it has nothing to tell");

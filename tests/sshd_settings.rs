@@ -8,7 +8,7 @@ use oceanid::action::{Action, Answer, FileKind, FileState};
 use oceanid::actions::{File, Guest, SshdValues};
 use oceanid::facts::Sshd;
 use oceanid::remote::Output;
-use oceanid::sshd::{Algorithms, DROP_IN, Settings};
+use oceanid::sshd::{Algorithms, DROP_IN, Forwarding, Settings};
 
 const RELEASES: [&str; 4] = ["debian-12", "debian-13", "ubuntu-22.04", "ubuntu-24.04"];
 
@@ -30,7 +30,7 @@ fn sshd(release: &str) -> Sshd {
 
 fn tight(release: &str, further: &[&str]) -> anyhow::Result<Settings> {
     let further: Vec<String> = further.iter().map(|line| (*line).to_owned()).collect();
-    Settings::tight(&sshd(release), &further, &["198.51.100.1".to_owned()])
+    Settings::tight(&sshd(release), &further, &["198.51.100.1".to_owned()], Forwarding::Jumps)
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn an_sshd_that_would_leave_oceanid_out_is_refused() {
     let refused = |change: fn(&mut Sshd)| {
         let mut sshd = sshd("debian-12");
         change(&mut sshd);
-        Settings::tight(&sshd, &[], &[]).unwrap_err().to_string()
+        Settings::tight(&sshd, &[], &[], Forwarding::Jumps).unwrap_err().to_string()
     };
     // oceanid does not speak it.
     let error = refused(|sshd| sshd.kex = vec!["sntrup761x25519-sha512@openssh.com".to_owned()]);
@@ -167,4 +167,23 @@ fn before_the_drop_in_is_there_only_what_comes_before_it_counts() {
 fn values_that_sshd_prints_in_other_letters_are_the_same() {
     let said = format!("now permitrootlogin Without-Password\n{MAIN}");
     assert_eq!(verdict(true, &said), Ok(()));
+}
+
+#[test]
+fn what_somebody_closed_stays_closed_and_what_nodes_need_stays_open() {
+    let mut sshd = sshd("debian-12");
+    for (keyword, value) in &mut sshd.settings {
+        if ["permitrootlogin", "allowtcpforwarding"].contains(&keyword.as_str()) {
+            "no".clone_into(value);
+        }
+    }
+    let said = |sshd: &Sshd, forwarding| {
+        Settings::tight(sshd, &[], &[], forwarding).unwrap().render().unwrap()
+    };
+    let closed = said(&sshd, Forwarding::Jumps);
+    assert!(closed.contains("\nPermitRootLogin no\n"), "{closed}");
+    assert!(closed.contains("\nAllowTcpForwarding no\n"), "{closed}");
+    let usual = self::sshd("debian-12");
+    assert!(said(&usual, Forwarding::Jumps).contains("\nAllowTcpForwarding local\n"));
+    assert!(said(&usual, Forwarding::Tunnels).contains("\nAllowTcpForwarding yes\n"));
 }

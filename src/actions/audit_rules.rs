@@ -11,6 +11,7 @@ const STAMP: &str = "/var/lib/oceanid/units/audit-rules";
 
 /// Once its rules are locked, the kernel takes no others, and `augenrules` does not say so.
 const LOCKED: &str = "case $(auditctl -s) in *'enabled 2'*)\n\
+    if ( loaded ); then note; exit 0; fi\n\
     echo \"the kernel's audit rules are locked until it boots again: reboot, then run the same command again\" >&2\n\
     exit 1 ;;\nesac\n";
 
@@ -48,7 +49,12 @@ impl AuditRules {
     }
 
     fn apply(&self) -> Script {
-        let mut text = String::from(LOCKED);
+        let mut text = format!(
+            "loaded() {{\n{}}}\n\
+             note() {{ mkdir -p -- /var/lib/oceanid/units; printf '%s\\n' {} >{STAMP}; }}\n{LOCKED}",
+            self.loaded(),
+            quote(self.file.path())
+        );
         for (path, mode) in &self.folders {
             let path = quote(path);
             let _ = write!(
@@ -58,11 +64,10 @@ impl AuditRules {
                  ( umask 022; mkdir -p -- {path} )\nchmod {mode:04o} -- {path}\nfi\n"
             );
         }
-        let _ = write!(
-            text,
-            "augenrules --load >/dev/null\n\
-             mkdir -p -- /var/lib/oceanid/units\nprintf '%s\\n' {} >{STAMP}\n",
-            quote(self.file.path())
+        text.push_str(
+            "augenrules --load >/dev/null
+note
+",
         );
         Script::new(text)
     }

@@ -53,10 +53,16 @@ fn is_covered(line: &str) -> bool {
     COVERED.contains(&rule.trim())
 }
 
+/// A line without the counters that `iptables-save -c` puts before it.
+fn bare(line: &str) -> &str {
+    let counters = |line: &str| line.starts_with('[');
+    line.split_once("] ").filter(|_| counters(line)).map_or(line, |(_, rule)| rule)
+}
+
 /// The lines to take out: with a firewall that rejects all, also what it lets in before.
 fn taken<'a>(lines: impl Iterator<Item = &'a str> + Clone) -> Vec<String> {
-    let walled = lines.clone().any(|line| rejects_all(line) && line.starts_with("-A INPUT "));
-    let wanted = lines.filter(|line| rejects_all(line) || (walled && is_covered(line)));
+    let walled = lines.clone().map(bare).any(|l| rejects_all(l) && l.starts_with("-A INPUT "));
+    let wanted = lines.filter(|line| rejects_all(bare(line)) || (walled && is_covered(bare(line))));
     wanted.map(str::to_owned).collect()
 }
 
@@ -76,8 +82,11 @@ impl Taken {
     fn apply(&self) -> String {
         let program = self.program;
         let Some(path) = self.path else {
+            // Whoever dies in between must not leave a wall without its doors.
+            let (walls, doors): (Vec<_>, Vec<_>) =
+                self.lines.iter().partition(|line| rejects_all(line));
             let delete = |line: &String| format!("{program} -w -D {}\n", rule(line));
-            return self.lines.iter().map(delete).collect();
+            return walls.into_iter().chain(doors).map(delete).collect();
         };
         let lines: Vec<String> = self.lines.iter().map(|line| quote(line)).collect();
         format!(
@@ -94,11 +103,14 @@ impl Taken {
     fn undo(&self) -> String {
         let program = self.program;
         let Some(path) = self.path else {
-            let add = |line: &String| {
-                let rule = rule(line);
-                format!("{program} -w -C {rule} 2>/dev/null || {program} -w -A {rule}\n")
-            };
-            return self.lines.iter().map(add).collect();
+            // All go first, so that the doors come back before the wall.
+            let rules = || self.lines.iter().map(|line| rule(line));
+            let delete = rules()
+                .map(|rule| format!("while {program} -w -D {rule} 2>/dev/null; do :; done\n"));
+            let add = rules().map(|rule| format!("{program} -w -A {rule}\n"));
+            let (walls, doors): (Vec<_>, Vec<_>) =
+                delete.partition(|text| text.contains("-j REJECT") || text.contains("-j DROP"));
+            return walls.into_iter().chain(doors).chain(add).collect();
         };
         format!(
             "if [ -e \"$keep/{name}\" ]; then cp -a -- \"$keep/{name}\" {path}.oceanid-old\n\
@@ -156,8 +168,8 @@ impl Action for RejectRules {
         let count: usize = found.iter().map(|taken| taken.lines.len()).sum();
         let places: Vec<&str> =
             found.iter().map(|taken| taken.path.unwrap_or("the running kernel")).collect();
-        let mut apply = String::from("keep=$OCEANID_UNDO\n");
-        let mut undo = apply.clone();
+        let mut apply = String::from("keep=$OCEANID_UNDO\n: >\"$keep/begun\"\n");
+        let mut undo = String::from("keep=$OCEANID_UNDO\n[ -e \"$keep/begun\" ] || exit 0\n");
         let mut shown = String::new();
         for taken in &found {
             apply.push_str(&taken.apply());
@@ -222,6 +234,15 @@ COMMIT
         let stays = |part: &str| gone.iter().all(|line| !line.contains(part));
         assert!(stays("443") && stays("InstanceServices"), "{gone:?}");
         assert_eq!(gone.last().map(String::as_str), ORACLE.lines().nth(10));
+    }
+
+    #[test]
+    fn counters_before_a_rule_do_not_hide_it() {
+        let counted = ORACLE.replace("-A INPUT -j", "[12:3456] -A INPUT -j");
+        assert_eq!(taken(counted.lines()).len(), 7);
+        assert!(
+            taken(counted.lines()).iter().any(|line| line.starts_with("[12:3456] -A INPUT -j"))
+        );
     }
 
     #[test]

@@ -9,6 +9,7 @@ state=/var/lib/oceanid
 guard=$state/guard
 units=/etc/systemd/system
 cd /
+# Whoever holds this lock changes the host: a change, or an undo. Nothing is undone without it.
 exec 9>>"$state/change.flock"
 if [ "$1" = timer ]; then
   # The time runs from the end of the last change, and each change has a deadline of its own.
@@ -25,22 +26,26 @@ if [ "$1" = timer ]; then
       sleep 1
     fi
   done
-else
-  # What still runs would undo our undoing.
-  flock -w 20 9
+elif ! flock -w 20 9; then
+  # It would go on where we undo.
+  systemctl kill --signal=KILL 'oceanid-change-*.scope'
+  flock -w 60 9 || exit 1
 fi
 exec 7>>"$state/guard.flock"
 flock 7
+# With the lock in hand, `firing` is what somebody left who died.
 if [ -e "$guard/armed" ]; then
   mv -f -- "$guard/armed" "$guard/firing"
 elif ! [ -e "$guard/firing" ]; then
   exit 0
 fi
-printf '%s %s\n' "$(date +%s)" "$1" >"$guard/why"
 exec 7>&-
-/bin/sh "$guard/undo" >"$guard/said" 2>&1 9>&-
-printf '%s\n' "$?" >"$guard/status"
-if [ -r "$guard/entry" ] && read -r receipt <"$guard/receipt"; then
+[ -e "$guard/why" ] || printf '%s %s\n' "$(date +%s)" "$1" >"$guard/why"
+timeout -k 5 100 /bin/sh "$guard/undo" >"$guard/said" 2>&1 9>&-
+status=$?
+printf '%s\n' "$status" >"$guard/status"
+# What could not be taken back is left to `oceanid rollback`.
+if [ "$status" = 0 ] && [ -r "$guard/entry" ] && read -r receipt <"$guard/receipt"; then
   cat -- "$guard/entry" >>"$receipt"
 fi
 exec 7>>"$state/guard.flock"

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{FIRED, Marker, UNDOING};
-use crate::receipt::{Entry, STATE, undo};
+use crate::receipt::{Entry, PATIENCE, STATE, undo};
 use crate::script::{Body, Script, quote};
 
 /// What runs when nobody confirms: at the deadline, at the next boot, or when we ask for it.
@@ -23,6 +23,16 @@ impl Marker {
             "if read -r up rest </proc/uptime; then\n\
              printf '%s\\n' \"$(( ${{up%%.*}} + {} ))\" >{STATE}/guard/until.new && mv -f -- {STATE}/guard/until.new {STATE}/guard/until || :\nfi\n",
             self.seconds
+        )
+    }
+
+    /// What stands before a change that must not be made unguarded: somebody may have slept in between.
+    #[must_use]
+    pub fn is_armed(&self) -> String {
+        let run = quote(&format!("\"run\":\"{}\"", self.run));
+        format!(
+            "case $(cat -- {STATE}/guard/armed 2>/dev/null) in *{run}*) ;; *)\n\
+             echo 'the guard of this step is armed no more, so nothing was changed' >&2; exit {FIRED} ;; esac\n"
         )
     }
 
@@ -117,6 +127,7 @@ flock -w 30 7
 if ! [ -e "$guard/armed" ] || [ -e "$guard/firing" ] || [ -e "$guard/fired" ]; then exit {FIRED}; fi
 mv -- "$guard/armed" "$guard/confirmed"
 rm -f -- "$units/multi-user.target.wants/oceanid-guard.service" "$units/oceanid-guard.service"
+sync -- "$guard" "$units" "$units/multi-user.target.wants"
 systemctl stop {TIMER}.timer {TIMER}.service 2>/dev/null || :
 rm -rf -- "$guard"
 "#,
@@ -134,16 +145,20 @@ pub(super) fn fire(reason: &str) -> Script {
          exit {FIRED}\n",
         quote(reason)
     );
-    Script::new(text).deadline(UNDOING * 3)
+    Script::new(text).deadline(UNDOING * 8)
 }
 
 /// Waits until the guard has done its work, reads what it did, and forgets it: somebody has been told.
 pub(super) fn tell() -> Script {
-    let limit = (UNDOING * 2).as_secs();
+    let limit = (UNDOING * 4).as_secs();
     let text = format!(
         r#"state={STATE} guard={STATE}/guard
 read -r up rest </proc/uptime; end=$(( ${{up%%.*}} + {limit} ))
 while [ -e "$guard/firing" ] && ! [ -e "$guard/fired" ]; do
+  # Who was at it died: nobody has the lock.
+  if flock -n "$state/change.flock" true; then
+    systemd-run --quiet --collect --wait --unit=oceanid-guard-now /bin/sh "$guard/fire" again || :
+  fi
   read -r up rest </proc/uptime
   [ "${{up%%.*}}" -lt "$end" ] || {{ echo 'it is still taking it back' >&2; exit 1; }}
   sleep 0.2
@@ -154,7 +169,7 @@ if [ "$(cat -- "$guard/status")" != 0 ]; then cat -- "$guard/said"; fi
 rm -rf -- "$guard"
 "#
     );
-    Script::new(text).deadline(UNDOING * 3)
+    Script::new(text).deadline(UNDOING * 5)
 }
 
 /// Waits until the guard that is about `marker` has done its work, and says how long that will be.
@@ -163,11 +178,13 @@ pub(super) fn wait(marker: &Marker) -> Script {
         r#"guard={STATE}/guard
 while [ -e "$guard/armed" ]; do
   until=0; read -r until <"$guard/until"; read -r up rest </proc/uptime
-  printf '::oceanid:: an earlier run died in `%s`: the host takes that back in %s s\n' {} "$(( until - ${{up%%.*}} ))" >&2
+  left=$(( until - ${{up%%.*}} ))
+  if [ "$left" -gt 0 ]; then when="in $left s"; else when='once the change that still runs has ended'; fi
+  printf '::oceanid:: an earlier run died in `%s`: the host takes that back %s\n' {} "$when" >&2
   sleep 1
 done
 "#,
         quote(&marker.step)
     );
-    Script::new(text).deadline(Duration::from_secs(marker.seconds) + UNDOING * 2)
+    Script::new(text).deadline(Duration::from_secs(marker.seconds) + PATIENCE + UNDOING * 2)
 }

@@ -90,7 +90,7 @@ async fn left_alone<'a>(ground: &'a Ground<'_>, step: &'a Step, run: &'a str) {
     let intent = Intent::new(run, 0, "law", &planned[0].subject, &planned[0].change);
     watch.add([intent.clone()]);
     watch.arm().await.expect("it is armed");
-    let script = intent.wrap(&planned[0].change.apply, &watch.marker.extend());
+    let script = intent.wrap(&planned[0].change.apply, Some(&watch.marker));
     let output = oceanid::remote::Remote::run(connection, &script, &|_: &str| ()).await;
     assert_eq!(output.expect("it runs").status, 0);
 }

@@ -6,10 +6,10 @@ use anyhow::bail;
 
 use super::remember_the_operator;
 use crate::actions::{File, Guest, Reload, Require, SshdValues};
-use crate::cluster::Host;
+use crate::cluster::{Cluster, Host};
 use crate::facts::Facts;
 use crate::script::quote;
-use crate::sshd::{DROP_IN, Settings};
+use crate::sshd::{DROP_IN, Forwarding, Settings};
 use crate::step::Step;
 use crate::steps::Inputs;
 
@@ -22,12 +22,20 @@ pub fn ssh(inputs: &Inputs<'_>) -> anyhow::Result<Step> {
         return Ok(step);
     }
     refuse_broken(facts)?;
-    let settings = Settings::tight(&facts.sshd, &host.harden.sshd, &exempt(host, facts))?;
+    let settings = Settings::tight(
+        &facts.sshd,
+        &host.harden.sshd,
+        &exempt(host, facts),
+        forwarding(cluster, host),
+    )?;
     // A mistake below can lock us out: the host takes this step back unless we log in anew after it.
     step.guard(cluster.guard);
     // Over SSH we came in by a key. On the host itself we did not, and passwords are about to go.
-    if facts.login.from.is_none() && !asks_a_command_for_keys(facts) {
+    if host.local && !asks_a_command_for_keys(facts) {
         step.ensure(key_lets_in(user(host, facts), facts));
+    }
+    if host.local {
+        step.note("oceanid runs on the host itself: a login from elsewhere is not tried");
     }
     step.ensure(drop_ins_count());
     remember_the_operator(&mut step, inputs);
@@ -40,6 +48,16 @@ pub fn ssh(inputs: &Inputs<'_>) -> anyhow::Result<Step> {
     let wanted = settings.all().map(|(keyword, value)| (keyword, value.to_owned())).collect();
     step.ensure(SshdValues::effective(&drop_in, wanted, guest(host, facts)));
     Ok(step)
+}
+
+/// A node that is reached at an address of the jump host itself keeps a tunnel open to it.
+fn forwarding(cluster: &Cluster, host: &Host) -> Forwarding {
+    let is_self = |address: &str| {
+        let ip = address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+        ip || address == "localhost"
+    };
+    let back = |node: &Host| node.ssh.jump.last() == Some(&host.name) && is_self(&node.address);
+    if cluster.hosts.iter().any(back) { Forwarding::Tunnels } else { Forwarding::Jumps }
 }
 
 /// Takes the candidate before everything else, as the drop-in will be.

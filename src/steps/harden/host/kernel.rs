@@ -12,11 +12,11 @@ use crate::templates::render;
 /// `kexec_load_disabled` and `modules_disabled` cannot be taken back, and the last keeps k3s from
 /// loading what it needs.
 const SYSCTLS: &[(&str, &str)] = &[
-    ("fs.protected_fifos", "2"),
+    // Debian 12 has a file with this value that is read after ours.
+    ("fs.protected_fifos", "1"),
     ("fs.protected_hardlinks", "1"),
     ("fs.protected_regular", "2"),
     ("fs.protected_symlinks", "1"),
-    ("fs.suid_dumpable", "0"),
     ("dev.tty.ldisc_autoload", "0"),
     ("kernel.core_uses_pid", "1"),
     ("kernel.ctrl-alt-del", "0"),
@@ -77,6 +77,8 @@ pub fn kernel(step: &mut Step, inputs: &Inputs<'_>) -> anyhow::Result<()> {
     if inputs.facts.os == "debian" {
         // Debian's own value, also for kernels from elsewhere; Ubuntu's is 4, which is stricter.
         values.push(("kernel.perf_event_paranoid", "3"));
+        // Ubuntu's apport sets it to 2 whenever it starts.
+        values.push(("fs.suid_dumpable", "0"));
     }
     let all = [&values, FOR_GOOD].concat();
     let file = render(&HardenSysctls { values: all })?;

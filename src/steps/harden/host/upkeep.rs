@@ -10,8 +10,16 @@ use crate::templates::host::{AptConf, Journald, Needrestart};
 use crate::templates::render;
 
 /// What the names of packages begin with that a driver and its libraries come in, and what uses them.
-const HELD_WITH_GPU: &[&str] =
-    &["nvidia-", "libnvidia-", "cuda", "libcuda", "docker", "containerd"];
+const HELD_WITH_GPU: &[&str] = &[
+    "nvidia-",
+    "libnvidia-",
+    "linux-modules-nvidia-",
+    "linux-objects-nvidia-",
+    "cuda",
+    "libcuda",
+    "docker",
+    "containerd",
+];
 
 /// What starts the daily look for updates, and their installation.
 const TIMERS: &[&str] = &["apt-daily.timer", "apt-daily-upgrade.timer"];
