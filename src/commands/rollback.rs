@@ -149,5 +149,21 @@ async fn take_back(context: &Context, past: &Past<'_>) -> anyhow::Result<()> {
     if output.status != 0 {
         bail!("not everything could be taken back: {}", output.stderr.trim());
     }
-    released
+    released?;
+    still_let_in(past).await
+}
+
+/// Says at once when an older sshd or firewall lets nobody in: nothing on the host will undo a rollback.
+async fn still_let_in(past: &Past<'_>) -> anyhow::Result<()> {
+    let host = past.member.host.name.as_str();
+    if intents(&past.entries).all(|intent| !["ssh", "firewall"].contains(&intent.step.as_str())) {
+        return Ok(());
+    }
+    let login = past.member.remote.again().await;
+    login.map(drop).with_context(|| {
+        format!(
+            "`{host}` is as it was before that run, and lets nobody in\n\
+             hint: on its console, mend sshd or the firewall; `oceanid bootstrap --only harden {host}` goes on from there"
+        )
+    })
 }
