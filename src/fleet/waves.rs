@@ -179,7 +179,7 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
         let mut released = lock::release(&member.remote, lock, outcome).await;
         // A guarded step may end with another login than it began with.
         if released.is_err()
-            && result.as_ref().is_err_and(|error| error.is::<TakenBack>())
+            && result.as_ref().is_err_and(anyhow::Error::is::<TakenBack>)
             && let Ok(remote) = member.remote.again().await
         {
             released = lock::release(&remote, lock, outcome).await;
