@@ -10,6 +10,7 @@ use oceanid::actions::{Command, File};
 use oceanid::engine::ChangeFailed;
 use oceanid::guard::{TakenBack, Watch};
 use oceanid::receipt::Intent;
+use oceanid::remote::Remote;
 use oceanid::script::Script;
 use oceanid::step::Step;
 
@@ -34,6 +35,8 @@ async fn a_host_undoes_what_nobody_confirms() {
     what_is_confirmed_stays_and_nothing_else_does(&mut ground).await;
     what_must_hold_is_asked_for_only_if_it_held(&mut ground).await;
     a_change_that_fails_takes_the_step_back(&mut ground).await;
+    a_change_is_not_made_without_its_guard(&ground).await;
+    a_change_that_still_runs_is_ended_before_it_is_undone(&ground).await;
     a_run_that_dies_is_undone_after_the_last_change(&mut ground).await;
     a_reboot_in_between_undoes_it(&mut ground).await;
 }
@@ -91,7 +94,7 @@ async fn left_alone<'a>(ground: &'a Ground<'_>, step: &'a Step, run: &'a str) {
     watch.add([intent.clone()]);
     watch.arm().await.expect("it is armed");
     let script = intent.wrap(&planned[0].change.apply, Some(&watch.marker));
-    let output = oceanid::remote::Remote::run(connection, &script, &|_: &str| ()).await;
+    let output = Remote::run(connection, &script, &|_: &str| ()).await;
     assert_eq!(output.expect("it runs").status, 0);
 }
 
@@ -115,6 +118,49 @@ async fn a_run_that_dies_is_undone_after_the_last_change(ground: &mut Ground<'_>
     let back = error.downcast::<TakenBack>().expect("taken back");
     assert!(back.why.starts_with("no new login had confirmed it within 6 s"), "{back:?}");
     assert_eq!((back.marker.run.as_str(), back.left.len()), ("law-dying", 0));
+    assert_eq!(ground.exec(&format!("cat {FILE}")), "unrelated");
+    assert_eq!(ground.exec(TRACES), "");
+}
+
+/// The operator's machine slept: the guard has fired, or was never there.
+async fn a_change_is_not_made_without_its_guard(ground: &Ground<'_>) {
+    let (step, connection) = (step("late\n"), &ground.connection);
+    let planned = oceanid::engine::plan(connection, &[&step]).await.expect("a look");
+    let change = &planned[0].change;
+    let watch = Watch::new("tethys", connection, "law-late", &step, LIMIT);
+    let intent = Intent::new("law-late", 0, "law", &planned[0].subject, change);
+    let script = intent.wrap(&change.apply, Some(&watch.marker));
+    let output = Remote::run(connection, &script, &|_: &str| ()).await.expect("it runs");
+    assert_eq!(output.status, 5, "{output:?}");
+    assert!(output.stderr.contains("armed no more"), "{output:?}");
+    assert_eq!(ground.exec(&format!("cat {FILE}")), "unrelated");
+}
+
+/// The connection broke in mid-change: what goes on there must not come after the undo.
+async fn a_change_that_still_runs_is_ended_before_it_is_undone(ground: &Ground<'_>) {
+    let mut step = Step::new("law");
+    let slow = format!("echo first >{FILE}; sleep 60; echo last >{FILE}\n");
+    let undo = Script::new(format!("echo unrelated >{FILE}\n"));
+    let limit = Duration::from_secs(90);
+    let slow = Script::new(slow).deadline(limit);
+    step.ensure(Command::new("slow", "change slowly", "false", slow).undo(undo));
+    let connection = &ground.connection;
+    let planned = oceanid::engine::plan(connection, &[&step]).await.expect("a look");
+    let change = &planned[0].change;
+    let mut watch = Watch::new("tethys", connection, "law-slow", &step, limit);
+    let intent = Intent::new("law-slow", 0, "law", &planned[0].subject, change);
+    watch.add([intent.clone()]);
+    watch.arm().await.expect("it is armed");
+    let script = intent.wrap(&change.apply, Some(&watch.marker));
+    let deaf = |_: &str| ();
+    let running = Remote::run(connection, &script, &deaf);
+    let back = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        watch.take_back(&deaf).await
+    };
+    let (ended, back) = tokio::join!(running, back);
+    assert_ne!(ended.expect("it is told").status, 0, "it was ended");
+    assert_eq!(back.expect("taken back").left, Vec::<String>::new());
     assert_eq!(ground.exec(&format!("cat {FILE}")), "unrelated");
     assert_eq!(ground.exec(TRACES), "");
 }
