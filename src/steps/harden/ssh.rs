@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use anyhow::bail;
 
-use super::remember_the_operator;
+use super::{operators, remember_the_operator};
 use crate::actions::{File, Guest, Reload, Require, SshdValues};
 use crate::cluster::{Cluster, Host};
 use crate::facts::Facts;
@@ -25,7 +25,8 @@ pub fn ssh(inputs: &Inputs<'_>) -> anyhow::Result<Step> {
     let settings = Settings::tight(
         &facts.sshd,
         &host.harden.sshd,
-        &exempt(host, facts),
+        // Failed logins of theirs do not count, for oceanid asks often.
+        &operators(inputs),
         forwarding(cluster, host),
     )?;
     // A mistake below can lock us out: the host takes this step back unless we log in anew after it.
@@ -85,15 +86,6 @@ fn refuse_broken(facts: &Facts) -> anyhow::Result<()> {
         ),
         None => Ok(()),
     }
-}
-
-/// The networks whose failed logins sshd does not count: the operator's, for oceanid asks often.
-fn exempt(host: &Host, facts: &Facts) -> Vec<String> {
-    let networks = &host.harden.admin_networks;
-    if networks.is_empty() {
-        return facts.login.operator().iter().map(IpAddr::to_string).collect();
-    }
-    networks.iter().map(ToString::to_string).collect()
 }
 
 /// Who logs in there from outside.

@@ -6,6 +6,7 @@ use crate::actions::{File, Unit};
 use crate::cluster::{Host, Part};
 use crate::step::Step;
 use crate::steps::Inputs;
+use crate::steps::harden::operators;
 use crate::templates::host::Fail2ban;
 use crate::templates::render;
 
@@ -35,13 +36,8 @@ pub fn bans(step: &mut Step, inputs: &Inputs<'_>) -> anyhow::Result<()> {
 
 /// The host itself, the operator, and the other nodes.
 fn ignored(inputs: &Inputs<'_>) -> String {
-    let networks = &inputs.host.harden.admin_networks;
     let mut all: Vec<String> = ["127.0.0.0/8", "::1"].map(str::to_owned).into();
-    if networks.is_empty() {
-        all.extend(inputs.facts.login.operator().map(|address| address.to_string()));
-    } else {
-        all.extend(networks.iter().map(ToString::to_string));
-    }
+    all.extend(operators(inputs));
     let nodes = inputs.cluster.hosts.iter().flat_map(Host::addresses);
     all.extend(nodes.map(|address| address.to_string()));
     let mut known = BTreeSet::new();
