@@ -8,9 +8,14 @@ use std::time::Duration;
 use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
 use crate::secret::SecretRef;
+
+pub use baseline::{Baseline, CertManager, Gitops};
+pub use k3s::{Datastore, Delivery, K3s, Sources};
+
+mod baseline;
+mod k3s;
 
 /// The whole cluster, valid by construction.
 #[derive(Debug, Clone)]
@@ -27,6 +32,8 @@ pub struct Cluster {
     pub sources: Sources,
     /// How long a guarded step waits for us before the host undoes it.
     pub guard: Duration,
+    /// What the cluster begins with.
+    pub baseline: Baseline,
 }
 
 /// One node as it is meant to be.
@@ -48,6 +55,8 @@ pub struct Host {
     pub external_ip: Option<IpAddr>,
     /// `flannel-iface` of k3s.
     pub interface: Option<String>,
+    /// The place where it stands: servers of one etcd cluster share one.
+    pub site: Option<String>,
     /// Labels that the API must show.
     pub labels: BTreeMap<String, String>,
     /// Taints that the API must show.
@@ -182,38 +191,6 @@ pub struct Taint {
     pub value: String,
     /// `NoSchedule`, `PreferNoSchedule` or `NoExecute`.
     pub effect: String,
-}
-
-/// What k3s is and how it is configured.
-#[derive(Debug, Clone)]
-pub struct K3s {
-    /// The exact version: `v1.36.3+k3s1`.
-    pub version: String,
-    /// `flannel-backend`.
-    pub flannel_backend: String,
-    /// Network of the pods.
-    pub pod_cidr: IpNet,
-    /// Network of the services.
-    pub service_cidr: IpNet,
-    /// Name or address by which agents and kubeconfig reach the API.
-    pub endpoint: String,
-    /// Further names in the API's certificate.
-    pub tls_san: Vec<String>,
-    /// Packaged components that k3s does not install.
-    pub disable: Vec<String>,
-    /// Any further keys of a server's config.yaml.
-    pub server: Map<String, Value>,
-    /// Any further keys of an agent's config.yaml.
-    pub agent: Map<String, Value>,
-    /// How long a node may take from start to Ready.
-    pub ready: Duration,
-}
-
-/// Where downloads come from.
-#[derive(Debug, Clone)]
-pub struct Sources {
-    /// The folder above `<version>/k3s` and `<version>/sha256sum-<arch>.txt`.
-    pub k3s: String,
 }
 
 impl Cluster {

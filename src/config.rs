@@ -1,5 +1,6 @@
 //! cluster.toml: from text to a checked [`Cluster`], or to every mistake in it at once.
 
+mod baseline;
 mod caution;
 mod extra;
 mod file;
@@ -23,7 +24,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use toml::de::DeTable;
 
-pub use self::file::File;
+pub use self::file::{File, GitopsTool};
 pub use self::finding::{Diagnostic, Paint, Severity};
 use self::finding::{Finding, Findings};
 use crate::cluster::Cluster;
@@ -110,6 +111,7 @@ fn cluster(file: &File, out: &mut Findings) -> Option<Cluster> {
     let k3s = k3s::read(file, networks, &hosts, out);
     let sources = extra::sources(&file.sources, out);
     extra::check(file, out);
+    let baseline = baseline::read(file, out);
     caution::check(file, out);
     Some(Cluster {
         name: file.cluster.name.as_ref()?.value().clone(),
@@ -118,6 +120,7 @@ fn cluster(file: &File, out: &mut Findings) -> Option<Cluster> {
         k3s: k3s?,
         sources: sources?,
         guard: Duration::from_secs(*file.cluster.guard_seconds.value()),
+        baseline,
     })
 }
 

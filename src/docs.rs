@@ -111,6 +111,9 @@ fn kind(kind: &Kind) -> String {
         Kind::List(element) => format!("list of {}s", self::kind(element)),
         Kind::Map(element) => format!("table of {}s", self::kind(element)),
         Kind::Section(_) => "table".to_owned(),
+        Kind::ChoiceOrSecret(words) => {
+            format!("{}, or {}", either(words.iter().map(String::as_str)), self::kind(&Kind::Secret))
+        }
         Kind::Secret => {
             "`{ env = \"NAME\" }`, `{ file = \"/path\" }` or `{ command = [\"program\", \"argument\"] }`"
                 .to_owned()

@@ -1,5 +1,7 @@
 //! The sections beside nodes and k3s: hardening, GPU, Triton, tunnel and sources.
 
+use std::path::PathBuf;
+
 use reqwest::Url;
 
 use super::file::{File, SourcesSection, TritonSection, TunnelSection};
@@ -96,7 +98,14 @@ pub fn sources(section: &SourcesSection, out: &mut Findings) -> Option<Sources> 
     source("cloudflared", &section.cloudflared, out);
     source("nvidia", &section.nvidia, out);
     source("nvidia-key", &section.nvidia_key, out);
-    Some(Sources { k3s: k3s? })
+    let channels = source("channels", &section.channels, out);
+    Some(Sources {
+        k3s: k3s?,
+        channels: channels?,
+        proxy: section.proxy.as_deref().cloned(),
+        no_proxy: section.no_proxy.iter().map(|name| name.value().clone()).collect(),
+        ca: section.ca.as_deref().map(PathBuf::from),
+    })
 }
 
 fn source(key: &str, text: &Written<String>, out: &mut Findings) -> Option<String> {

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::file::{File, Settings};
+use super::file::{BuiltIn, DatastoreKind, File, Settings};
 use super::finding::{Finding, Findings};
 use super::mask::looks_secret;
 use super::network::{self, Networks};
 use super::syntax;
-use crate::cluster::{Host, K3s, Role};
+use crate::cluster::{Datastore, Host, K3s, Role};
 
 /// Settings that oceanid writes itself, and the key to use instead.
 const OURS: [(&str, &str); 17] = [
@@ -62,12 +62,25 @@ pub fn read(
     let networks = networks?;
     Some(K3s {
         version: version?.value().clone(),
+        delivery: *section.delivery.value(),
+        air_gap: *section.air_gap.value(),
         flannel_backend: word(section.flannel_backend.value()),
         pod_cidr: networks.pod,
         service_cidr: networks.service,
         endpoint: endpoint.or_else(|| first_server(hosts))?,
         tls_san,
         disable: section.disable.iter().map(|component| word(component.value())).collect(),
+        datastore: match section.datastore.value() {
+            DatastoreKind::BuiltIn(BuiltIn::Etcd) => Datastore::Etcd,
+            DatastoreKind::BuiltIn(BuiltIn::Sqlite) => Datastore::Sqlite,
+            DatastoreKind::External(endpoint) => Datastore::External(endpoint.clone()),
+        },
+        snapshot_schedule: section.snapshot_schedule.value().clone(),
+        snapshot_retention: *section.snapshot_retention.value(),
+        servers_apart: *section.servers_apart.value(),
+        secrets_encryption: *section.secrets_encryption.value(),
+        cis: *section.cis.value(),
+        reserve: *section.reserve.value(),
         server,
         agent,
         ready: Duration::from_secs(*section.ready_seconds.value()),

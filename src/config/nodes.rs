@@ -49,6 +49,7 @@ fn host(node: &NodeSection, file: &File, out: &mut Findings) -> Option<Host> {
         node_ip,
         external_ip,
         interface: node.interface.as_deref().cloned(),
+        site: node.site.as_deref().cloned(),
         labels,
         taints,
         gpu: *node.gpu.value(),

@@ -55,6 +55,8 @@ pub enum Kind {
     Section(Vec<Key>),
     /// A reference to a secret.
     Secret,
+    /// One of these words, or a reference to a secret.
+    ChoiceOrSecret(Vec<String>),
     /// Anything.
     Anything,
 }
@@ -97,6 +99,9 @@ fn speaks(default: &Value, kind: &Kind) -> bool {
 }
 
 fn kind(root: &Value, schema: &Value) -> Kind {
+    if let Some(words) = choice_or_secret(root, schema) {
+        return Kind::ChoiceOrSecret(words);
+    }
     let schema = resolve(root, schema);
     if schema.get("x-secret").is_some() {
         return Kind::Secret;
@@ -113,6 +118,15 @@ fn kind(root: &Value, schema: &Value) -> Kind {
         "object" => Kind::Map(Box::new(inner(root, schema, "additionalProperties"))),
         _ => Kind::Anything,
     }
+}
+
+/// The words that may stand in place of a secret's reference, where that is so.
+fn choice_or_secret(root: &Value, schema: &Value) -> Option<Vec<String>> {
+    let target = schema.get("$ref").and_then(Value::as_str).and_then(|path| path.strip_prefix('#'));
+    let schema = target.and_then(|path| root.pointer(path)).unwrap_or(schema);
+    schema.get("x-choice-or-secret")?;
+    let first = resolve(root, schema.get("anyOf")?.get(0)?);
+    Some(choices(first)?.into_iter().map(|(name, _)| name).collect())
 }
 
 fn inner(root: &Value, schema: &Value, field: &str) -> Kind {

@@ -100,6 +100,9 @@ impl Shape<'_> {
         match (kind, node.get_mut()) {
             (Kind::Section(keys), DeValue::Table(table)) => self.table(table, keys, at, span),
             (Kind::Map(kind), DeValue::Table(table)) => self.map(table, kind, at),
+            (Kind::ChoiceOrSecret(words), DeValue::String(typed))
+                if words.iter().any(|word| word == typed) => {}
+            (Kind::ChoiceOrSecret(_), value) => return self.secret(value, at, own),
             (Kind::Secret, value) => return self.secret(value, at, own),
             (Kind::List(kind), DeValue::Array(list)) => {
                 let old = std::mem::replace(list, std::iter::empty().collect());
@@ -295,7 +298,7 @@ fn wanted(kind: &Kind) -> &'static str {
         Kind::Switch => "`true` or `false`",
         Kind::List(element) if !element.keys().is_empty() => "a list of tables",
         Kind::List(_) => "a list",
-        Kind::Map(_) | Kind::Section(_) | Kind::Secret => "a table",
+        Kind::Map(_) | Kind::Section(_) | Kind::Secret | Kind::ChoiceOrSecret(_) => "a table",
         Kind::Anything => "a value",
     }
 }

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use crate::config::Invalid;
 use crate::engine::Interrupted;
 use crate::guard::{TakenBack, Unconfirmed};
 use crate::remote::RemoteError;
@@ -75,6 +76,9 @@ pub fn exit_code<'a>(errors: impl IntoIterator<Item = &'a anyhow::Error>) -> Exi
     for error in errors {
         if error.downcast_ref::<Interrupted>().is_some() {
             return Exit::Interrupted;
+        }
+        if error.is::<Invalid>() {
+            return Exit::Configuration;
         }
         let refused = error.is::<Unconfirmed>()
             || error.downcast_ref::<RemoteError>().is_some_and(is_refusal);

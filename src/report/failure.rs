@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::hint::{self, Explained};
 use super::text::{Place, Style, clean, count, last_written};
+use crate::config::Invalid;
 use crate::engine::{ChangeFailed, Interrupted, NotHeld};
 use crate::guard::{TakenBack, Unconfirmed};
 use crate::lock::Held;
@@ -56,6 +57,8 @@ pub enum Kind {
     Unconfirmed,
     /// The operator stopped the run.
     Interrupted,
+    /// cluster.toml is wrong.
+    Configuration,
     /// Anything else.
     #[default]
     Other,
@@ -71,7 +74,7 @@ pub struct Detail {
 }
 
 /// An error taken apart, ready to be shown.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Failure {
     /// What kind of error it is.
@@ -95,6 +98,13 @@ impl Failure {
     /// Takes `error` apart; `host` is the one on which it happened.
     #[must_use]
     pub fn new(host: Option<&str>, error: &anyhow::Error) -> Self {
+        if let Some(invalid) = error.downcast_ref::<Invalid>() {
+            return Self {
+                kind: Kind::Configuration,
+                message: invalid.to_string(),
+                ..Self::default()
+            };
+        }
         let explained = explain(host, error);
         let mut failure = Self {
             kind: explained.kind,
@@ -158,7 +168,7 @@ impl Failure {
     ) -> io::Result<()> {
         let error = style.red(&style.bold("error:"));
         // An error of the configuration points into its file and draws itself.
-        if self.message.starts_with("error") && self.message.contains('\n') {
+        if self.kind == Kind::Configuration {
             writeln!(out, "{}", self.message.trim_end())?;
         } else {
             let prefix = self.prefix.as_ref().map_or(String::new(), |host| format!("{host}: "));

@@ -66,7 +66,7 @@ fn the_least_file_is_valid_and_silent_and_defaults_are_filled_in() {
     let cluster = valid(LEAST);
     assert_eq!(cluster.guard.as_secs(), 90);
     assert_eq!(cluster.k3s.ready.as_secs(), 300);
-    assert_eq!(cluster.k3s.flannel_backend, "vxlan");
+    assert_eq!(cluster.k3s.flannel_backend, "wireguard-native");
     assert_eq!(cluster.k3s.pod_cidr.to_string(), "10.42.0.0/16");
     assert_eq!(cluster.k3s.endpoint, "192.0.2.1");
     assert_eq!(cluster.hosts[0].ssh.connect.as_secs(), 60);
