@@ -88,6 +88,7 @@ impl Yard {
             labels: BTreeMap::new(),
             taints: Vec::new(),
             gpu: false,
+            site: None,
             behind_nat: false,
             harden: Harden::default(),
         }
