@@ -2,11 +2,14 @@
 
 mod baseline;
 mod caution;
+mod cron;
 mod extra;
 mod file;
 mod finding;
+mod further;
 mod harden;
 mod k3s;
+mod k3s_keys;
 mod mask;
 mod network;
 mod nodes;
@@ -15,6 +18,7 @@ pub(crate) mod reference;
 mod shape;
 pub(crate) mod suggest;
 mod syntax;
+mod topology;
 mod written;
 
 use std::fmt;
@@ -113,6 +117,7 @@ fn cluster(file: &File, out: &mut Findings) -> Option<Cluster> {
     extra::check(file, out);
     let baseline = baseline::read(file, out);
     caution::check(file, out);
+    topology::check(file, &hosts, out);
     Some(Cluster {
         name: file.cluster.name.as_ref()?.value().clone(),
         domain: file.cluster.domain.as_ref().map(|domain| domain.value().clone()),

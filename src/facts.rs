@@ -14,8 +14,10 @@ use crate::remote::Output;
 use crate::script::Script;
 
 pub use self::access::{Login, Sshd};
+pub use self::kept::Kept;
 
 mod access;
+mod kept;
 
 /// What a host is, as it said itself.
 #[derive(Debug, Clone, Serialize)]
@@ -40,6 +42,8 @@ pub struct Facts {
     pub memory_mib: u64,
     /// Free space where /var/lib is, MiB.
     pub disk_free_mib: u64,
+    /// The size of the file system where /var/lib is, MiB; 0 where the host does not say it.
+    pub disk_mib: u64,
     /// The kind of file system where /var/lib is, as `stat -f` calls it: `ext2/ext3`, `btrfs`.
     pub disk_kind: String,
     /// cgroup v2 controllers, or `v1` on a host of the old hierarchy.
@@ -67,6 +71,10 @@ pub struct Facts {
     pub login: Login,
     /// What its sshd is told.
     pub sshd: Sshd,
+    /// The kernel has WireGuard, or a module of that name.
+    pub has_wireguard: bool,
+    /// What a k3s server keeps its state in.
+    pub kept: Kept,
     /// k3s has been here: what it needs to begin with is there.
     pub has_k3s: bool,
     /// A guard that waits, or has something to tell.
@@ -119,6 +127,7 @@ pub fn script(role: Role) -> Script {
         "first lock {STATE}/lock\nfirst operator {OPERATOR}\nfor guard in armed firing fired; do first \"guard-$guard\" \"{STATE}/guard/$guard\"; done"
     );
     if role == Role::Server {
+        text.push_str(kept::ASK);
         text.push_str(ASK_TOKEN);
     }
     text.push_str("exit 0\n");
@@ -140,8 +149,17 @@ first cpus /sys/devices/system/cpu/online
 while read -r key value unit; do
   if [ "$key" = MemTotal: ]; then say memory "$value"; break; fi
 done </proc/meminfo
-stat -f --printf 'fact disk-free %a %S\nfact disk-kind %T\n' /var/lib
+stat -f --printf 'fact disk-free %a %S\nfact disk-size %b %S\nfact disk-kind %T\n' /var/lib
 if [ -d /var/lib/rancher/k3s/agent ]; then say has-k3s yes; fi
+wireguard() {
+  if [ -d /sys/module/wireguard ]; then return; fi
+  read -r kernel </proc/sys/kernel/osrelease
+  for module in "/lib/modules/$kernel"/kernel/drivers/net/wireguard/wireguard.ko*; do
+    if [ -e "$module" ]; then return; fi
+  done
+  modprobe -nq wireguard
+}
+if wireguard 2>/dev/null; then say has-wireguard yes; fi
 if [ -e /sys/fs/cgroup/cgroup.controllers ]; then first cgroups /sys/fs/cgroup/cgroup.controllers
 elif [ -d /sys/fs/cgroup/memory ]; then say cgroups v1; fi
 if [ -e /run/systemd/container ]; then say container yes; first hardware /run/systemd/container
@@ -232,6 +250,7 @@ pub fn read(output: &Output, asked_at: f64) -> anyhow::Result<Facts> {
         cpus,
         memory_mib: number("memory")? / 1024,
         disk_free_mib: free / (1024 * 1024),
+        disk_mib: maybe("disk-size").as_deref().and_then(bytes).unwrap_or(0) / (1024 * 1024),
         disk_kind: maybe("disk-kind").unwrap_or_default(),
         cgroups: maybe("cgroups")
             .unwrap_or_default()
@@ -252,6 +271,8 @@ pub fn read(output: &Output, asked_at: f64) -> anyhow::Result<Facts> {
             maybe("operator").and_then(|address| address.parse().ok()),
         ),
         sshd,
+        has_wireguard: maybe("has-wireguard").is_some(),
+        kept: kept::read(&all("kept")),
         has_k3s: maybe("has-k3s").is_some(),
         guard: guard(&said),
         lock,

@@ -19,6 +19,7 @@ use crate::steps::{self, Inputs, Wave};
 pub use selection::Selection;
 
 mod across;
+mod fitness;
 mod guards;
 mod selection;
 mod waves;
@@ -173,6 +174,15 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
         self.selection.has_node(name) || step == "firewall"
     }
 
+    /// The selected hosts on which k3s could not run as wanted, where the run has to do with k3s.
+    fn unfit(&self, members: &[Member<'a, D::Remote>]) -> Vec<Failure> {
+        if !["k3s-server", "k3s-agent"].iter().any(|step| self.selection.has_step(step)) {
+            return Vec::new();
+        }
+        let selected = members.iter().filter(|member| self.is_selected(&member.host.name));
+        fitness::judge(self.cluster, &selected.collect::<Vec<_>>(), self.observer)
+    }
+
     /// Looks at every host and says what would change: one execution a host, nothing is written.
     ///
     /// # Errors
@@ -182,6 +192,10 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
         members: &[Member<'a, D::Remote>],
         releases: &Releases,
     ) -> Result<Vec<HostPlan>, Vec<Failure>> {
+        let unfit = self.unfit(members);
+        if !unfit.is_empty() {
+            return Err(unfit);
+        }
         let first = first_server(self.cluster, members);
         let looks = members.iter().map(|member| async move {
             let failed = |error: anyhow::Error| Failure { host: member.host.name.clone(), error };

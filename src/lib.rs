@@ -13,6 +13,7 @@ pub mod facts;
 pub mod firewall;
 pub mod fleet;
 pub mod guard;
+pub mod k3s_settings;
 pub mod kube;
 pub mod lock;
 pub mod probe;

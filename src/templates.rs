@@ -42,6 +42,16 @@ pub struct SshdConf<'a> {
     pub further: &'a [String],
 }
 
+/// `/var/lib/rancher/k3s/server/psa.yaml`.
+#[derive(Debug, Template)]
+#[template(path = "psa.yaml", escape = "none")]
+pub struct PodSecurity;
+
+/// `/var/lib/rancher/k3s/server/audit.yaml`.
+#[derive(Debug, Template)]
+#[template(path = "audit.yaml", escape = "none")]
+pub struct AuditPolicy;
+
 /// Renders a template, its last newline put back.
 ///
 /// # Errors

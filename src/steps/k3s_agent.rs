@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::{Inputs, k3s_config, k3s_server};
 use crate::actions::{Command, NodeReady, Unit};
+use crate::k3s_settings;
 use crate::kube::Identity;
 use crate::script::{Script, quote};
 use crate::secret;
@@ -15,10 +16,9 @@ pub fn k3s_agent(inputs: &Inputs<'_>) -> anyhow::Result<Step> {
     let mut step = Step::new("k3s-agent");
     let program = k3s_config::program(inputs)?;
     let token = k3s_server::token(inputs);
-    let mut keys = k3s_config::common(inputs);
+    let mut keys = k3s_settings::agent(inputs.cluster, inputs.host, inputs.facts)?;
     keys.insert("server".into(), json!(format!("https://{}:6443", k3s.endpoint)));
     keys.insert("token-file".into(), json!(k3s_config::TOKEN));
-    keys.insert("protect-kernel-defaults".into(), json!(true));
     let config = k3s_config::file(keys, &k3s.agent)?;
     let unit = k3s_config::unit("k3s-agent.service", "agent")?;
     // Before anything of k3s is installed: this host reaches the API, and it is the one that the token is for.

@@ -1,10 +1,10 @@
 //! k3s' config.yaml: typed, one for each role, never shared between them.
 
-use anyhow::Context;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::Inputs;
 use crate::actions::{Fetch, File};
+use crate::k3s_settings;
 use crate::templates::{K3sUnit, render};
 
 /// Where every setting of k3s is.
@@ -25,29 +25,10 @@ pub fn unit(name: &str, role: &'static str) -> anyhow::Result<File> {
     Ok(File::new(format!("/etc/systemd/system/{name}"), render(&K3sUnit { role })?))
 }
 
-/// What servers and agents alike are told about themselves.
-pub fn common(inputs: &Inputs<'_>) -> Map<String, Value> {
-    let host = inputs.host;
-    let mut keys = Map::new();
-    keys.insert("node-name".into(), json!(host.name));
-    if let Some(address) = host.node_ip {
-        keys.insert("node-ip".into(), json!(address.to_string()));
-    }
-    if let Some(address) = host.external_ip {
-        keys.insert("node-external-ip".into(), json!(address.to_string()));
-    }
-    if let Some(interface) = &host.interface {
-        keys.insert("flannel-iface".into(), json!(interface));
-    }
-    keys
-}
-
-/// config.yaml with `keys`, and after them what cluster.toml adds or replaces.
+/// config.yaml with `keys`, and with what cluster.toml adds or replaces.
 pub fn file(keys: Map<String, Value>, further: &Map<String, Value>) -> anyhow::Result<File> {
     let mut keys = keys;
-    for (key, value) in further {
-        keys.insert(key.clone(), value.clone());
-    }
-    let yaml = serde_saphyr::to_string(&keys).context("cannot write k3s' config.yaml")?;
+    k3s_settings::add(&mut keys, further);
+    let yaml = k3s_settings::yaml(&keys)?;
     Ok(File::new(CONFIG, format!("# Laid down by oceanid from cluster.toml.\n{yaml}")).mode(0o600))
 }

@@ -2,6 +2,7 @@
 
 mod agent;
 mod api;
+mod apiserver;
 mod balancer;
 mod bootstrap_token;
 mod client;

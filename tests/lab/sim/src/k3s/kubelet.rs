@@ -1,5 +1,7 @@
 //! The kubelet: what it checks before it starts, how it registers, how it beats.
 
+mod arguments;
+
 use super::client::Client;
 use super::flags::{Options, Role};
 use super::node::{self, Condition};
@@ -61,6 +63,11 @@ impl Kubelet {
                 ),
             );
             log::error(format!("kubelet exited: {text}"));
+            return Err(());
+        }
+        if let Err(error) = arguments::check(&self.options, &self.version) {
+            log::kubelet_error("run.go:72", format!("\"command failed\" err=\"{error}\""));
+            log::error(format!("kubelet exited: {error}"));
             return Err(());
         }
         if self.options.on("protect-kernel-defaults") {

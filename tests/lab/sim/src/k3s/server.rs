@@ -9,7 +9,7 @@ use super::network::{Clients, Control, Dns, Network};
 use super::pki::{self, Purpose};
 use super::store::{RESOURCES, Store};
 use super::token::{self, Token};
-use super::{agent, client::Client, config, controller, node, services, supervisor};
+use super::{agent, apiserver, client::Client, config, controller, node, services, supervisor};
 use crate::settings::Settings;
 use crate::stamp::Version;
 use crate::{log, notify};
@@ -49,6 +49,7 @@ async fn run(options: Options) -> anyhow::Result<()> {
     // The real one needs its time until etcd and the API server are up; what it serves
     // before that is not ready.
     tokio::time::sleep(settings.start).await;
+    apiserver::check(&cluster.options)?;
     if kubelet.check().is_err() {
         bail!("kubelet exited: exit status 1");
     }
@@ -98,6 +99,7 @@ fn prepare(
             .context("failed to normalize agent token; must be in format K10<CA-HASH>::<USERNAME>:<PASSWORD> or <PASSWORD>")?,
         None => server_password.clone(),
     };
+    encrypt(&options, &paths)?;
     let store = open_store(&options, &paths)?;
     let verifier = http::verifier(&authorities.client.pem)?;
     let external = options.list("node-external-ip");
@@ -118,6 +120,18 @@ fn prepare(
         advertise: advertise.unwrap_or_else(|| "127.0.0.1".to_owned()),
         store: Mutex::new(store),
     })
+}
+
+// The real one has it before anything runs.
+fn encrypt(options: &Options, paths: &Paths) -> anyhow::Result<()> {
+    if !options.on("secrets-encryption") {
+        return Ok(());
+    }
+    let key = json!({ "name": "aescbckey", "secret": "********" });
+    let keys = json!({ "kind": "EncryptionConfiguration", "apiVersion": "apiserver.config.k8s.io/v1",
+        "resources": [{ "resources": ["secrets"],
+            "providers": [{ "aescbc": { "keys": [key] } }, { "identity": {} }] }] });
+    pki::write(&paths.server.join("cred/encryption-config.json"), &keys.to_string(), 0o600)
 }
 
 fn given_token(options: &Options, name: &str, file: &str) -> anyhow::Result<Option<String>> {
@@ -252,13 +266,6 @@ fn finish(cluster: &Cluster) -> anyhow::Result<()> {
     log::info(format!("Wrote kubeconfig {path}"));
     let cred = cluster.paths.server.join("cred");
     pki::write(&cred.join("admin.kubeconfig"), &text, 0o600)?;
-    if options.on("secrets-encryption") {
-        let key = json!({ "name": "aescbckey", "secret": "********" });
-        let keys = json!({ "kind": "EncryptionConfiguration", "apiVersion": "apiserver.config.k8s.io/v1",
-            "resources": [{ "resources": ["secrets"],
-                "providers": [{ "aescbc": { "keys": [key] } }, { "identity": {} }] }] });
-        pki::write(&cred.join("encryption-config.json"), &keys.to_string(), 0o600)?;
-    }
     let passwd = format!("{agent},node,node,k3s:agent\n{server},server,server,k3s:server\n");
     pki::write(&cred.join("passwd"), &passwd, 0o600)
 }

@@ -112,10 +112,10 @@ impl Host {
     /// Writes `/etc/rancher/k3s/config.yaml`: this node's name and address, and `more`.
     pub fn configure(&self, more: &str) {
         let text = format!("node-name: {}\nnode-ip: {}\n{more}", self.name, self.address);
-        // The drop-in is what a lab needs of a real k3s: no overlay on overlay.
+        // The drop-in is what a lab needs of a real k3s: no overlay on overlay, old cgroups.
         self.must(&format!(
             "mkdir -p /etc/rancher/k3s/config.yaml.d && cd /etc/rancher/k3s && cat >config.yaml <<'END'\n{text}\nEND\n\
-             echo 'snapshotter: native' >config.yaml.d/90-lab.yaml"
+             printf '%s\n' 'snapshotter: native' 'kubelet-arg+: [fail-cgroupv1=false]' >config.yaml.d/90-lab.yaml"
         ));
     }
 

@@ -12,7 +12,7 @@ pub enum Backend {
     Vxlan,
     /// Routes to the other nodes, all of them on one network.
     HostGateway,
-    /// Encrypted; not in the kernels of a lab, so that only a node's own pods reach each other.
+    /// Encrypted, where the kernel can; only a node's own pods reach each other here.
     Wireguard,
     /// Another network plugin, which nobody brings.
     None,
