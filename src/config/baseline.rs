@@ -18,7 +18,7 @@ pub fn read(file: &File, _out: &mut Findings) -> Baseline {
 fn issuer(section: &CertManagerSection) -> Option<CertManager> {
     Some(CertManager {
         email: section.email.as_ref()?.value().clone(),
-        token: section.token.as_ref()?.value().clone(),
+        token: section.token.as_ref()?.value().clone().into(),
     })
 }
 
