@@ -2,6 +2,7 @@
 
 mod agent;
 mod api;
+mod apply;
 mod balancer;
 mod bootstrap_token;
 mod client;
@@ -10,6 +11,7 @@ mod commands;
 mod config;
 mod controller;
 mod discovery;
+mod fields;
 mod flags;
 mod http;
 mod kubectl;
@@ -17,6 +19,7 @@ mod kubelet;
 mod layout;
 mod network;
 mod node;
+mod packaged;
 mod patch;
 mod pki;
 mod reply;
