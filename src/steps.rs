@@ -5,7 +5,7 @@ use crate::facts::Facts;
 use crate::releases::Releases;
 use crate::step::Step;
 
-mod baseline;
+pub mod baseline;
 mod harden;
 mod k3s_agent;
 mod k3s_config;

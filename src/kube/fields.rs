@@ -105,7 +105,8 @@ fn owner(entry: &Value) -> Owner {
 fn leaves(tree: &Value, path: &mut Path, all: &mut Vec<Path>) {
     let Some(map) = tree.as_object() else { return };
     let children = || map.iter().filter(|(step, _)| *step != ".");
-    if children().next().is_none() && !path.is_empty() {
+    // A map that says `.` is there because of its manager; what is in it is not the manager's.
+    if map.is_empty() && !path.is_empty() {
         all.push(path.clone());
     }
     for (step, child) in children() {

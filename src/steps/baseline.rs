@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::Inputs;
 use crate::actions::{Objects, Removed, TokenSecret, Wait};
+use crate::charts::Charts;
 use crate::cluster::{CertManager, Cluster, Gitops};
 use crate::config::GitopsTool;
 use crate::kube::object::Object;
@@ -20,11 +21,22 @@ use crate::templates::baseline::{
 /// How long a chart may take to come up: its images come over the line.
 const UP: Duration = Duration::from_secs(600);
 
+/// Every object that `cluster` is to begin with, in the order in which they are made.
+///
+/// # Errors
+/// When a manifest cannot be rendered.
+pub fn manifests(cluster: &Cluster, charts: &Charts) -> anyhow::Result<Vec<Object>> {
+    Ok(parts(cluster, charts)?.iter().flat_map(Part::objects).cloned().collect())
+}
+
 /// What `baseline` makes true in the cluster, in order.
+///
+/// # Errors
+/// When a manifest cannot be rendered.
 pub fn baseline(inputs: &Inputs<'_>) -> anyhow::Result<Step> {
     let cluster = inputs.cluster;
     let mut step = Step::new("baseline");
-    let parts = parts(inputs)?;
+    let parts = parts(cluster, &inputs.releases.charts)?;
     let wanted: Vec<Object> = parts.iter().flat_map(Part::objects).cloned().collect();
     let survey = Arc::new(Survey::of(&wanted));
     for part in parts {
@@ -33,7 +45,7 @@ pub fn baseline(inputs: &Inputs<'_>) -> anyhow::Result<Step> {
                 step.ensure(Objects::new(subject, objects, &survey));
             }
             Part::After { first, subject, objects, up } => {
-                step.ensure(Wait::until(format!("{first} is up"), up, UP));
+                step.ensure(Wait::until(format!("the objects of {first}"), up, UP));
                 step.ensure(Objects::new(subject, objects, &survey).after(first));
             }
             Part::Token => {
@@ -42,6 +54,9 @@ pub fn baseline(inputs: &Inputs<'_>) -> anyhow::Result<Step> {
                 }
             }
         }
+    }
+    if let Some(gitops) = cluster.baseline.gitops.as_ref().filter(|one| is_ssh(one)) {
+        step.note(key_for(gitops));
     }
     step.ensure(Removed::but(wanted, &survey));
     Ok(step)
@@ -67,8 +82,7 @@ impl Part {
     }
 }
 
-fn parts(inputs: &Inputs<'_>) -> anyhow::Result<Vec<Part>> {
-    let Inputs { cluster, releases, .. } = *inputs;
+fn parts(cluster: &Cluster, charts: &Charts) -> anyhow::Result<Vec<Part>> {
     let mut parts = Vec::new();
     if cluster.baseline.zones {
         parts.push(Part::Objects { subject: "zones", objects: zone_objects(cluster)? });
@@ -81,12 +95,12 @@ fn parts(inputs: &Inputs<'_>) -> anyhow::Result<Vec<Part>> {
         parts.push(Part::Objects { subject: "Gateway API through Traefik", objects });
     }
     if let Some(manager) = &cluster.baseline.cert_manager {
-        parts.extend(cert_manager(manager, releases.charts.version("cert-manager"))?);
+        parts.extend(cert_manager(manager, charts.version("cert-manager"))?);
     }
     if let Some(gitops) = &cluster.baseline.gitops {
         parts.extend(match gitops.tool {
-            GitopsTool::Flux => flux(gitops, releases.charts.version("flux2"))?,
-            GitopsTool::ArgoCd => argo_cd(gitops, releases.charts.version("argo-cd"))?,
+            GitopsTool::Flux => flux(gitops, charts.version("flux2"))?,
+            GitopsTool::ArgoCd => argo_cd(gitops, charts.version("argo-cd"))?,
         });
     }
     Ok(parts)
@@ -153,12 +167,30 @@ fn cert_manager(manager: &CertManager, version: &str) -> anyhow::Result<Vec<Part
     ])
 }
 
+fn is_ssh(gitops: &Gitops) -> bool {
+    gitops.repository.starts_with("ssh://")
+}
+
+/// What only the operator can bring.
+fn key_for(gitops: &Gitops) -> String {
+    match gitops.tool {
+        GitopsTool::Flux => String::from(
+            "Flux reads the repository once the secret flux-system/repository holds its \
+             `identity` and `known_hosts`",
+        ),
+        GitopsTool::ArgoCd => String::from(
+            "Argo CD reads the repository once a secret of argocd with the label \
+             argocd.argoproj.io/secret-type=repository holds its `url` and `sshPrivateKey`",
+        ),
+    }
+}
+
 fn flux(gitops: &Gitops, version: &str) -> anyhow::Result<Vec<Part>> {
     let repository = FluxRepository {
         repository: quoted(&gitops.repository),
         branch: quoted(&gitops.branch),
         path: quoted(&gitops.path),
-        secret: gitops.repository.starts_with("ssh://"),
+        secret: is_ssh(gitops),
     };
     Ok(vec![
         Part::Objects { subject: "Flux", objects: objects(&FluxChart { version })? },
