@@ -7,6 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::script::quote;
 
+pub mod compare;
+pub mod fields;
+pub mod object;
+pub mod survey;
+
 /// The part of a Node that oceanid looks at.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -2,6 +2,7 @@
 
 pub mod action;
 pub mod actions;
+pub mod charts;
 pub mod cli;
 pub mod cluster;
 pub mod commands;

@@ -63,6 +63,9 @@ pub struct Releases {
     /// k3s.
     #[serde(default)]
     pub k3s: Release,
+    /// Helm charts of the baseline.
+    #[serde(default)]
+    pub charts: crate::charts::Charts,
 }
 
 /// One program in one version.

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, bail, ensure};
 use schemars::JsonSchema;
@@ -49,6 +50,41 @@ impl std::fmt::Display for SecretRef {
                 write!(formatter, "the output of `{}`", words.first().map_or("", String::as_str))
             }
         }
+    }
+}
+
+/// A secret that is fetched once for a whole run.
+#[derive(Debug, Clone)]
+pub struct Secret {
+    reference: SecretRef,
+    value: Arc<OnceLock<SecretString>>,
+}
+
+impl From<SecretRef> for Secret {
+    fn from(reference: SecretRef) -> Self {
+        Self { reference, value: Arc::default() }
+    }
+}
+
+impl Secret {
+    /// Fetches it unless that was done before.
+    ///
+    /// # Errors
+    /// As [`SecretRef::resolve`].
+    pub fn fetch(&self) -> anyhow::Result<()> {
+        if self.value.get().is_none() {
+            self.value.get_or_init({
+                let value = self.reference.resolve()?;
+                move || value
+            });
+        }
+        Ok(())
+    }
+
+    /// The secret, once it was fetched.
+    #[must_use]
+    pub fn known(&self) -> Option<SecretString> {
+        self.value.get().cloned()
     }
 }
 

@@ -5,6 +5,7 @@ use crate::facts::Facts;
 use crate::releases::Releases;
 use crate::step::Step;
 
+pub mod baseline;
 mod harden;
 mod k3s_agent;
 mod k3s_config;
@@ -106,5 +107,12 @@ pub const ALL: &[Entry] = &[
         wave: Wave::Cluster,
         concerns: |cluster, host| host.name == cluster.first_server().name,
         build: nodes::nodes,
+    },
+    Entry {
+        name: "baseline",
+        about: "zones, roles and what else the cluster begins with, through the API",
+        wave: Wave::Cluster,
+        concerns: |cluster, host| host.name == cluster.first_server().name,
+        build: baseline::baseline,
     },
 ];

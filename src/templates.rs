@@ -4,6 +4,7 @@ use askama::Template;
 
 use crate::sshd::Section;
 
+pub mod baseline;
 pub mod host;
 
 /// `/etc/systemd/system/k3s.service` and `k3s-agent.service`.

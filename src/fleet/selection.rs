@@ -34,7 +34,9 @@ impl Selection {
         Ok(())
     }
 
-    pub(super) fn has_step(&self, name: &str) -> bool {
+    /// Whether the step of that name was selected.
+    #[must_use]
+    pub fn has_step(&self, name: &str) -> bool {
         let in_group = |typed: &str| {
             steps::GROUPS.iter().any(|(group, steps)| *group == typed && steps.contains(&name))
         };

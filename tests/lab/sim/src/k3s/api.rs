@@ -3,9 +3,9 @@
 use super::cluster::Cluster;
 use super::http::{Identity, Request};
 use super::reply::{self, Reply};
-use super::store::{NODES, RESOURCES, Refused, Resource, SECRETS, Store};
-use super::{discovery, patch, select, table, validate, watch};
-use hyper::header::{ACCEPT, CONTENT_TYPE};
+use super::store::{CRDS, NAMESPACES, NODES, RESOURCES, Refused, Resource, SECRETS, Store};
+use super::{apply, discovery, fields, patch, select, table, validate, watch};
+use hyper::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
 use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -29,6 +29,9 @@ pub fn route(cluster: &Cluster, request: &Request) -> Reply {
         return answer;
     }
     let Some(target) = parse(&request.path) else { return reply::no_such_path() };
+    if !is_served(&cluster.store(), &target.resource) {
+        return reply::no_such_path();
+    }
     if let Err(why) = authorize(cluster, user, groups, &request.method, &target) {
         let name = target.name.as_deref().unwrap_or_default();
         return reply::forbidden(&qualified(&target.resource), name, &why);
@@ -37,11 +40,50 @@ pub fn route(cluster: &Cluster, request: &Request) -> Reply {
         ("GET", None) => list(cluster, request, &target),
         ("GET", Some(name)) => get(cluster, request, &target, name),
         ("POST", None) => create(cluster, request, &target),
+        ("PATCH", Some(name)) if request.header(CONTENT_TYPE).starts_with(apply::MEDIA_TYPE) => {
+            apply::answer(cluster, request, &target, name)
+        }
         ("PATCH", Some(name)) => change(cluster, request, &target, name),
         ("PUT", Some(name)) => replace(cluster, request, &target, name),
-        ("DELETE", Some(name)) => delete(cluster, &target, name),
+        ("DELETE", Some(name)) => delete(cluster, request, &target, name),
         _ => reply::method_not_allowed(),
     }
+}
+
+/// Says whether the API knows a resource by now.
+pub fn is_served(store: &Store, resource: &Resource) -> bool {
+    !resource.custom || store.get(&CRDS, "", &qualified(resource)).is_some()
+}
+
+/// Returns the manager of the fields that a request sets.
+pub fn manager(request: &Request) -> String {
+    let agent = request.header(USER_AGENT).split('/').next().unwrap_or_default().to_owned();
+    match request.parameter("fieldManager") {
+        "" => agent,
+        named => named.to_owned(),
+    }
+}
+
+/// Says whether it is kept who set the fields of such objects: not for what changes all the time.
+fn is_tracked(resource: &Resource) -> bool {
+    !["nodes", "leases", "events", "services", "endpointslices"].contains(&resource.plural)
+}
+
+/// Completes what is created, as admission does.
+///
+/// # Errors
+/// The answer where its namespace is missing.
+pub fn admit(store: &Store, target: &Target, object: &mut Value) -> Result<(), Box<Reply>> {
+    if target.resource.namespaced && store.get(&NAMESPACES, "", &target.namespace).is_none() {
+        return Err(Box::new(reply::not_found("namespaces", &target.namespace)));
+    }
+    if target.resource == NAMESPACES {
+        let name = object["metadata"]["name"].clone();
+        object["metadata"]["labels"]["kubernetes.io/metadata.name"] = name;
+        object["spec"] = json!({ "finalizers": ["kubernetes"] });
+        object["status"] = json!({ "phase": "Active" });
+    }
+    Ok(())
 }
 
 /// Returns `nodes`, or `deployments.apps`.
@@ -176,12 +218,17 @@ fn get(cluster: &Cluster, request: &Request, target: &Target, name: &str) -> Rep
         Some(object) if wants_table(request) => {
             Reply::json(&table::of(&target.resource, &[object], store.revision()))
         }
+        Some(object) if request.header(ACCEPT).contains("as=PartialObjectMetadata;") => {
+            Reply::json(&json!({ "kind": "PartialObjectMetadata",
+                "apiVersion": "meta.k8s.io/v1", "metadata": object["metadata"] }))
+        }
         Some(object) => Reply::json(&ordered(object)),
         None => reply::not_found(&qualified(&target.resource), name),
     }
 }
 
-fn ordered(object: &Value) -> Value {
+/// Puts first what an object is.
+pub fn ordered(object: &Value) -> Value {
     let mut first = json!({ "kind": object["kind"], "apiVersion": object["apiVersion"] });
     if let (Some(first), Some(map)) = (first.as_object_mut(), object.as_object()) {
         first.extend(map.clone());
@@ -221,6 +268,13 @@ fn create(cluster: &Cluster, request: &Request, target: &Target) -> Reply {
         return reply::invalid(target.resource.kind, &name, &cause);
     }
     let mut store = cluster.store();
+    if is_tracked(&target.resource) {
+        let version = target.resource.api_version();
+        fields::note_update(&Value::Null, &mut object, &manager(request), &version);
+    }
+    if let Err(refusal) = admit(&store, target, &mut object) {
+        return *refusal;
+    }
     if target.resource == NODES {
         super::controller::admit_node(cluster, &store, &mut object);
     }
@@ -240,7 +294,7 @@ fn change(cluster: &Cluster, request: &Request, target: &Target, name: &str) -> 
         return reply::unsupported_media();
     };
     match patched {
-        Ok(object) => store_changed(&mut store, target, &present, object),
+        Ok(object) => store_changed(&mut store, target, &present, object, &manager(request)),
         Err(message) => reply::bad_request(&message),
     }
 }
@@ -251,12 +305,18 @@ fn replace(cluster: &Cluster, request: &Request, target: &Target, name: &str) ->
         return reply::not_found(&qualified(&target.resource), name);
     };
     match serde_json::from_slice::<Value>(&request.body) {
-        Ok(object) => store_changed(&mut store, target, &present, object),
+        Ok(object) => store_changed(&mut store, target, &present, object, &manager(request)),
         Err(error) => reply::bad_request(&error.to_string()),
     }
 }
 
-fn store_changed(store: &mut Store, target: &Target, present: &Value, mut object: Value) -> Reply {
+fn store_changed(
+    store: &mut Store,
+    target: &Target,
+    present: &Value,
+    mut object: Value,
+    manager: &str,
+) -> Reply {
     let resource = &target.resource;
     let name = present["metadata"]["name"].as_str().unwrap_or_default();
     if object["metadata"]["name"] != present["metadata"]["name"] {
@@ -275,6 +335,9 @@ fn store_changed(store: &mut Store, target: &Target, present: &Value, mut object
     if let Err(cause) = validate::object(resource, &object) {
         return reply::invalid(resource.kind, name, &cause);
     }
+    if is_tracked(resource) && target.part.is_none() {
+        fields::note_update(present, &mut object, manager, &resource.api_version());
+    }
     match store.replace(resource, object) {
         Ok(object) => {
             if target.part.is_none() {
@@ -287,8 +350,16 @@ fn store_changed(store: &mut Store, target: &Target, present: &Value, mut object
     }
 }
 
-fn delete(cluster: &Cluster, target: &Target, name: &str) -> Reply {
+fn delete(cluster: &Cluster, request: &Request, target: &Target, name: &str) -> Reply {
     let mut store = cluster.store();
+    let options: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+    let wanted = &options["preconditions"]["uid"];
+    let present = store.get(&target.resource, &target.namespace, name);
+    if let Some(present) = present.filter(|_| wanted.is_string())
+        && present["metadata"]["uid"] != *wanted
+    {
+        return reply::conflict(&qualified(&target.resource), name);
+    }
     let Some(gone) = store.delete(&target.resource, &target.namespace, name) else {
         return reply::not_found(&qualified(&target.resource), name);
     };

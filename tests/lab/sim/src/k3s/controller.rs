@@ -1,6 +1,7 @@
 //! What the control plane does by itself: addresses for pods, roles, taints, lost nodes.
 
 use super::cluster::Cluster;
+use super::packaged;
 use super::services;
 use super::store::{NODES, Store};
 use crate::clock;
@@ -61,6 +62,7 @@ pub async fn run(cluster: Arc<Cluster>) {
                 }
             }
             services::settle(&cluster, &mut store);
+            packaged::settle(&mut store);
             store.save();
         }
         tokio::time::sleep(Duration::from_millis(250)).await;

@@ -1,5 +1,6 @@
 //! What the API says of itself: health, version, groups and resources.
 
+use super::api;
 use super::cluster::Cluster;
 use super::http::Request;
 use super::reply::Reply;
@@ -38,12 +39,13 @@ pub fn route(cluster: &Cluster, request: &Request) -> Option<Reply> {
             "serverAddressByClientCIDRs": [{ "clientCIDR": "0.0.0.0/0",
                 "serverAddress": format!("{}:6443", cluster.advertise) }],
         })),
-        "/apis" => Reply::json(&groups()),
-        "/api/v1" => Reply::json(&resources("")),
+        "/apis" => Reply::json(&groups(cluster)),
+        "/api/v1" => Reply::json(&resources(cluster, "", "v1")),
         _ => {
-            let group = path.strip_prefix("/apis/")?.strip_suffix("/v1")?;
-            RESOURCES.iter().find(|one| one.group == group)?;
-            Reply::json(&resources(group))
+            let (group, version) = path.strip_prefix("/apis/")?.split_once('/')?;
+            let known = |one: &&Resource| one.group == group && one.version == version;
+            served(cluster).iter().find(known)?;
+            Reply::json(&resources(cluster, group, version))
         }
     })
 }
@@ -67,22 +69,32 @@ fn version(cluster: &Cluster) -> Value {
     })
 }
 
-fn groups() -> Value {
-    let mut names: Vec<&str> =
-        RESOURCES.iter().map(|one| one.group).filter(|group| !group.is_empty()).collect();
-    names.dedup();
-    let groups: Vec<Value> = names
+fn served(cluster: &Cluster) -> Vec<Resource> {
+    let store = cluster.store();
+    RESOURCES.iter().filter(|one| api::is_served(&store, one)).copied().collect()
+}
+
+fn groups(cluster: &Cluster) -> Value {
+    let mut versions: Vec<(&str, &str)> = Vec::new();
+    for one in served(cluster).iter().filter(|one| !one.group.is_empty()) {
+        if !versions.contains(&(one.group, one.version)) {
+            versions.push((one.group, one.version));
+        }
+    }
+    let groups: Vec<Value> = versions
         .iter()
-        .map(|name| {
-            let version = json!({ "groupVersion": format!("{name}/v1"), "version": "v1" });
+        .map(|(name, version)| {
+            let text = format!("{name}/{version}");
+            let version = json!({ "groupVersion": text, "version": version });
             json!({ "name": name, "versions": [version], "preferredVersion": version })
         })
         .collect();
     json!({ "kind": "APIGroupList", "apiVersion": "v1", "groups": groups })
 }
 
-fn resources(group: &str) -> Value {
-    let mine = RESOURCES.iter().filter(|one| one.group == group);
+fn resources(cluster: &Cluster, group: &str, version: &str) -> Value {
+    let all = served(cluster);
+    let mine = all.iter().filter(|one| one.group == group && one.version == version);
     let mut list: Vec<Value> = mine.clone().map(describe).collect();
     if group.is_empty() {
         list.push(json!({ "name": "nodes/status", "singularName": "", "namespaced": false,

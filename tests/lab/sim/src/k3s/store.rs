@@ -19,6 +19,8 @@ pub struct Resource {
     pub kind: &'static str,
     /// Whether its objects live in a namespace.
     pub namespaced: bool,
+    /// Whether something that is installed must define it first.
+    pub custom: bool,
 }
 
 const fn resource(
@@ -27,7 +29,17 @@ const fn resource(
     kind: &'static str,
     namespaced: bool,
 ) -> Resource {
-    Resource { group, version: "v1", plural, kind, namespaced }
+    Resource { group, version: "v1", plural, kind, namespaced, custom: false }
+}
+
+const fn custom(
+    group: &'static str,
+    version: &'static str,
+    plural: &'static str,
+    kind: &'static str,
+    namespaced: bool,
+) -> Resource {
+    Resource { group, version, plural, kind, namespaced, custom: true }
 }
 
 /// Every resource that the stand-in knows.
@@ -43,10 +55,44 @@ pub const RESOURCES: &[Resource] = &[
     resource("apps", "daemonsets", "DaemonSet", true),
     resource("discovery.k8s.io", "endpointslices", "EndpointSlice", true),
     resource("coordination.k8s.io", "leases", "Lease", true),
+    resource("", "serviceaccounts", "ServiceAccount", true),
+    resource(
+        "apiextensions.k8s.io",
+        "customresourcedefinitions",
+        "CustomResourceDefinition",
+        false,
+    ),
+    resource("helm.cattle.io", "helmcharts", "HelmChart", true),
+    resource("", "resourcequotas", "ResourceQuota", true),
+    resource("", "limitranges", "LimitRange", true),
+    resource("", "persistentvolumeclaims", "PersistentVolumeClaim", true),
+    resource("apps", "statefulsets", "StatefulSet", true),
+    resource("batch", "cronjobs", "CronJob", true),
+    resource("networking.k8s.io", "networkpolicies", "NetworkPolicy", true),
+    resource("rbac.authorization.k8s.io", "clusterroles", "ClusterRole", false),
+    resource("rbac.authorization.k8s.io", "clusterrolebindings", "ClusterRoleBinding", false),
+    resource("rbac.authorization.k8s.io", "roles", "Role", true),
+    resource("rbac.authorization.k8s.io", "rolebindings", "RoleBinding", true),
+    resource("node.k8s.io", "runtimeclasses", "RuntimeClass", false),
+    resource("helm.cattle.io", "helmchartconfigs", "HelmChartConfig", true),
+    custom("cert-manager.io", "v1", "clusterissuers", "ClusterIssuer", false),
+    custom("source.toolkit.fluxcd.io", "v1", "gitrepositories", "GitRepository", true),
+    custom("kustomize.toolkit.fluxcd.io", "v1", "kustomizations", "Kustomization", true),
+    custom("argoproj.io", "v1alpha1", "applications", "Application", true),
 ];
 
 /// The resource `nodes`.
 pub const NODES: Resource = RESOURCES[0];
+/// The resource `namespaces`.
+pub const NAMESPACES: Resource = RESOURCES[1];
+/// The resource `deployments`.
+pub const DEPLOYMENTS: Resource = RESOURCES[7];
+/// The resource `serviceaccounts`.
+pub const SERVICE_ACCOUNTS: Resource = RESOURCES[11];
+/// The resource `customresourcedefinitions`.
+pub const CRDS: Resource = RESOURCES[12];
+/// The resource `helmcharts`.
+pub const CHARTS: Resource = RESOURCES[13];
 /// The resource `secrets`.
 pub const SECRETS: Resource = RESOURCES[2];
 /// The resource `services`.
