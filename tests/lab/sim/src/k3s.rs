@@ -3,15 +3,20 @@
 mod agent;
 mod api;
 mod balancer;
+mod bootstrap;
 mod bootstrap_token;
 mod client;
 mod cluster;
 mod commands;
 mod config;
 mod controller;
+mod critical;
 mod discovery;
+mod etcd;
+mod external;
 mod flags;
 mod http;
+mod join;
 mod kubectl;
 mod kubelet;
 mod layout;
@@ -35,6 +40,7 @@ use crate::log;
 use crate::stamp::Version;
 use config::Refusal;
 use flags::Role;
+pub use http::decode;
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 

@@ -7,7 +7,9 @@
 mod agent;
 mod api;
 mod commands;
+mod datastore;
 mod ground;
 mod network;
 mod refusals;
 mod server;
+mod servers;
