@@ -12,6 +12,7 @@ mod network;
 mod nodes;
 mod reach;
 pub(crate) mod reference;
+mod servers;
 mod shape;
 pub(crate) mod suggest;
 mod syntax;
@@ -112,6 +113,7 @@ fn cluster(file: &File, out: &mut Findings) -> Option<Cluster> {
     let sources = extra::sources(&file.sources, out);
     extra::check(file, out);
     let baseline = baseline::read(file, out);
+    servers::check(file, out);
     caution::check(file, out);
     Some(Cluster {
         name: file.cluster.name.as_ref()?.value().clone(),

@@ -217,7 +217,8 @@ fn steps_of(
     releases: &Releases,
 ) -> Vec<(String, Step)> {
     let nodes: Vec<&Host> = cluster.hosts.iter().collect();
-    let inputs = Inputs { cluster, host, facts, nodes: &nodes, first_server, releases };
+    let inputs =
+        Inputs { cluster, host, facts, nodes: &nodes, first_server, datastore: None, releases };
     let concerned = steps::ALL.iter().filter(|entry| (entry.concerns)(cluster, host));
     concerned
         .map(|entry| (host.name.clone(), (entry.build)(&inputs).expect("a fit host")))

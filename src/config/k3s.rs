@@ -12,8 +12,9 @@ use super::syntax;
 use crate::cluster::{Datastore, Host, K3s, Role};
 
 /// Settings that oceanid writes itself, and the key to use instead.
-const OURS: [(&str, &str); 17] = [
+const OURS: [(&str, &str); 18] = [
     ("server", "`k3s.endpoint` says where the API is"),
+    ("cluster-init", "use `k3s.datastore`"),
     ("token", "oceanid reads the token from the first server"),
     ("token-file", "oceanid reads the token from the first server"),
     ("agent-token", "oceanid reads the token from the first server"),
@@ -33,7 +34,8 @@ const OURS: [(&str, &str); 17] = [
 ];
 
 /// Settings that hold a secret, and how k3s takes it without one in cluster.toml.
-const SECRET: [(&str, &str); 4] = [
+const SECRET: [(&str, &str); 5] = [
+    ("datastore-endpoint", "use `k3s.datastore`, with a reference to it"),
     ("vpn-auth", "use `vpn-auth-file` with the path of a file on the host"),
     ("etcd-s3-access-key", "use `etcd-s3-config-secret`"),
     ("etcd-s3-secret-key", "use `etcd-s3-config-secret`"),

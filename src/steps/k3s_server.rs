@@ -7,6 +7,8 @@ use crate::actions::{File, NodeReady, Unit};
 use crate::kube::Identity;
 use crate::step::Step;
 
+mod datastore;
+
 /// What `k3s-server` makes true on a server, in order.
 pub fn k3s_server(inputs: &Inputs<'_>) -> anyhow::Result<Step> {
     let k3s = &inputs.cluster.k3s;
@@ -14,19 +16,26 @@ pub fn k3s_server(inputs: &Inputs<'_>) -> anyhow::Result<Step> {
     let program = k3s_config::program(inputs)?;
     let config = config(inputs)?;
     let unit = k3s_config::unit("k3s.service", "server")?;
+    let external = datastore::external(inputs);
+    if let Some((is_reached, _)) = &external {
+        step.ensure(is_reached.clone());
+    }
     step.ensure(program.clone());
-    if is_further(inputs) {
-        step.ensure(token(inputs));
+    if let Some(token) = datastore::server_token(inputs) {
+        step.ensure(token);
     }
     step.ensure(config.clone());
     step.ensure(unit.clone());
-    step.ensure(
-        Unit::running("k3s.service")
-            .restarts_with(&config)
-            .restarts_with(&unit)
-            .restarts_with_program(&program)
-            .within(k3s.ready),
-    );
+    let mut running = Unit::running("k3s.service")
+        .restarts_with(&config)
+        .restarts_with(&unit)
+        .restarts_with_program(&program)
+        .within(k3s.ready);
+    if let Some((_, file)) = external {
+        running = running.restarts_with(&file);
+        step.ensure(file);
+    }
+    step.ensure(running);
     let name = &inputs.host.name;
     step.ensure(NodeReady::new(name, &k3s.version, Identity::Admin, "k3s.service", k3s.ready));
     Ok(step)
@@ -36,7 +45,7 @@ fn is_further(inputs: &Inputs<'_>) -> bool {
     inputs.host.name != inputs.cluster.first_server().name
 }
 
-/// The join token, as the first server gives it now.
+/// The agents' token, as the first server gives it now.
 pub(super) fn token(inputs: &Inputs<'_>) -> File {
     match inputs.first_server.and_then(|facts| facts.join_token.clone()) {
         Some(token) => File::secret(k3s_config::TOKEN, token),
@@ -64,13 +73,6 @@ fn config(inputs: &Inputs<'_>) -> anyhow::Result<File> {
     if !k3s.disable.is_empty() {
         keys.insert("disable".into(), json!(k3s.disable));
     }
-    if inputs.cluster.servers().count() > 1 {
-        if is_further(inputs) {
-            keys.insert("server".into(), json!(format!("https://{}:6443", k3s.endpoint)));
-            keys.insert("token-file".into(), json!(k3s_config::TOKEN));
-        } else {
-            keys.insert("cluster-init".into(), json!(true));
-        }
-    }
+    datastore::keys(inputs, &mut keys);
     k3s_config::file(keys, &k3s.server)
 }
