@@ -2,6 +2,7 @@
 
 pub use audit_rules::AuditRules;
 pub use command::Command;
+pub use etcd_member::EtcdMember;
 pub use fetch::Fetch;
 pub use file::File;
 pub use firewall::Firewall;
@@ -25,6 +26,7 @@ pub use wait::Wait;
 
 mod audit_rules;
 mod command;
+mod etcd_member;
 mod fetch;
 mod file;
 mod firewall;

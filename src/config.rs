@@ -15,6 +15,7 @@ mod network;
 mod nodes;
 mod reach;
 pub(crate) mod reference;
+mod servers;
 mod shape;
 pub(crate) mod suggest;
 mod syntax;
@@ -116,6 +117,7 @@ fn cluster(file: &File, out: &mut Findings) -> Option<Cluster> {
     let sources = extra::sources(&file.sources, out);
     extra::check(file, out);
     let baseline = baseline::read(file, out);
+    servers::check(file, out);
     caution::check(file, out);
     topology::check(file, &hosts, out);
     Some(Cluster {

@@ -84,6 +84,9 @@ pub struct Facts {
     /// The token that agents join with; only asked of a server.
     #[serde(skip)]
     pub join_token: Option<SecretString>,
+    /// The token that further servers join with; only asked of a server.
+    #[serde(skip)]
+    pub server_token: Option<SecretString>,
 }
 
 /// The hardware names that k3s has binaries for.
@@ -189,6 +192,7 @@ sshd -T 2>&1 || say sshd-broken yes
 const ASK_TOKEN: &str = r#"for token in agent-token node-token; do
   if read -r line 2>/dev/null <"/var/lib/rancher/k3s/server/$token"; then say join-token "$line"; break; fi
 done
+first server-token /var/lib/rancher/k3s/server/token
 "#;
 
 /// Reads the script's output; `asked_at` is the operator's clock when it ran.
@@ -277,6 +281,7 @@ pub fn read(output: &Output, asked_at: f64) -> anyhow::Result<Facts> {
         guard: guard(&said),
         lock,
         join_token: first("join-token").ok().map(SecretString::from),
+        server_token: first("server-token").ok().map(SecretString::from),
     })
 }
 

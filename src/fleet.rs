@@ -1,6 +1,7 @@
 //! Several hosts in one run: connect to all, look at all, then wave after wave.
 
 use std::future::Future;
+use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -13,6 +14,7 @@ use crate::facts::{self, Facts};
 use crate::releases::Releases;
 use crate::remote::{Remote, RemoteError};
 use crate::report::{Event, Observer};
+use crate::secret::Endpoint;
 use crate::step::Step;
 use crate::steps::{self, Inputs, Wave};
 
@@ -82,6 +84,8 @@ pub struct Fleet<'a, D, O> {
     pub parallel: usize,
     /// The command: `bootstrap`, `join calypso`.
     pub purpose: &'a str,
+    /// The database outside of k3s, once its endpoint was asked for.
+    pub datastore: &'a OnceLock<Endpoint>,
     /// Set when the operator wants to stop.
     pub stop: &'a AtomicBool,
     /// When the run began.
@@ -152,6 +156,7 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
             facts: &member.facts,
             nodes: &nodes,
             first_server,
+            datastore: self.datastore.get(),
             releases,
         };
         let wanted = steps::ALL.iter().filter(|entry| {
@@ -169,9 +174,9 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
             .collect()
     }
 
-    /// Whether `step` is for the host `name`: the first server must let in nodes that join it.
+    /// Whether `step` is for the host `name`: the first server must let in nodes that join it, and be well.
     fn is_concerned(&self, name: &str, step: &str) -> bool {
-        self.selection.has_node(name) || step == "firewall"
+        self.selection.has_node(name) || ["firewall", "etcd"].contains(&step)
     }
 
     /// The selected hosts on which k3s could not run as wanted, where the run has to do with k3s.

@@ -1,6 +1,8 @@
 //! References to secrets, and the one way to resolve them.
 #![expect(clippy::disallowed_methods, reason = "the one module that may look at a secret")]
 
+mod endpoint;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, OnceLock};
@@ -11,6 +13,8 @@ use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+
+pub use self::endpoint::{Endpoint, Place};
 
 /// Where a secret is found; the secret itself never stands in cluster.toml.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -3,9 +3,11 @@
 use crate::cluster::{Cluster, Firewall, Host, Part, Role};
 use crate::facts::Facts;
 use crate::releases::Releases;
+use crate::secret::Endpoint;
 use crate::step::Step;
 
 pub mod baseline;
+mod etcd;
 mod harden;
 mod k3s_agent;
 mod k3s_config;
@@ -26,6 +28,8 @@ pub struct Inputs<'a> {
     pub nodes: &'a [&'a Host],
     /// What the first server is; absent while it is not known.
     pub first_server: Option<&'a Facts>,
+    /// The database outside of k3s, where there is one.
+    pub datastore: Option<&'a Endpoint>,
     /// Versions and hashes.
     pub releases: &'a Releases,
 }
@@ -93,6 +97,13 @@ pub const ALL: &[Entry] = &[
         wave: Wave::Host,
         concerns: |_, host| host.role == Role::Server,
         build: k3s_server::k3s_server,
+    },
+    Entry {
+        name: "etcd",
+        about: "of several servers: a healthy member of etcd, before the next",
+        wave: Wave::Host,
+        concerns: etcd::concerns,
+        build: etcd::etcd,
     },
     Entry {
         name: "k3s-agent",

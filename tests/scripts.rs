@@ -196,7 +196,7 @@ fn all_steps(state: State) -> Vec<(String, Step)> {
     let cluster = oceanid::config::load(&file).expect("the example is valid").cluster;
     let sums = ["amd64", "arm64", "arm"].map(|arch| (arch.to_owned(), "0".repeat(64)));
     let k3s = Release { version: cluster.k3s.version.clone(), sha256: sums.into() };
-    let releases = Releases { k3s };
+    let releases = Releases { k3s, ..Releases::default() };
     let facts = facts();
     let server = match state {
         State::Bare => None,
@@ -217,7 +217,8 @@ fn steps_of(
     releases: &Releases,
 ) -> Vec<(String, Step)> {
     let nodes: Vec<&Host> = cluster.hosts.iter().collect();
-    let inputs = Inputs { cluster, host, facts, nodes: &nodes, first_server, releases };
+    let inputs =
+        Inputs { cluster, host, facts, nodes: &nodes, first_server, datastore: None, releases };
     let concerned = steps::ALL.iter().filter(|entry| (entry.concerns)(cluster, host));
     concerned
         .map(|entry| (host.name.clone(), (entry.build)(&inputs).expect("a fit host")))

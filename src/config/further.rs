@@ -39,7 +39,8 @@ const OURS: [(&str, &str); 24] = [
 ];
 
 /// Settings that hold a secret, and how k3s takes it without one in cluster.toml.
-const SECRET: [(&str, &str); 4] = [
+const SECRET: [(&str, &str); 5] = [
+    ("datastore-endpoint", "use `k3s.datastore`, with a reference to it"),
     ("vpn-auth", "use `vpn-auth-file` with the path of a file on the host"),
     ("etcd-s3-access-key", "use `etcd-s3-config-secret`"),
     ("etcd-s3-secret-key", "use `etcd-s3-config-secret`"),

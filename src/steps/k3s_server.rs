@@ -1,14 +1,13 @@
 //! `k3s-server`: a k3s server that answers and whose node is Ready.
 
-use serde_json::json;
-
 use super::{Inputs, k3s_config};
 use crate::actions::{File, Folder, NodeReady, Unit};
-use crate::cluster::Datastore;
 use crate::k3s_settings::{self, cis};
 use crate::kube::Identity;
 use crate::step::Step;
 use crate::templates::{AuditPolicy, PodSecurity, render};
+
+mod datastore;
 
 /// What `k3s-server` makes true on a server, in order.
 pub fn k3s_server(inputs: &Inputs<'_>) -> anyhow::Result<Step> {
@@ -17,9 +16,13 @@ pub fn k3s_server(inputs: &Inputs<'_>) -> anyhow::Result<Step> {
     let program = k3s_config::program(inputs)?;
     let config = config(inputs)?;
     let unit = k3s_config::unit("k3s.service", "server")?;
+    let external = datastore::external(inputs);
+    if let Some((is_reached, _)) = &external {
+        step.ensure(is_reached.clone());
+    }
     step.ensure(program.clone());
-    if is_further(inputs) {
-        step.ensure(token(inputs));
+    if let Some(token) = datastore::server_token(inputs) {
+        step.ensure(token);
     }
     let mut service = Unit::running("k3s.service")
         .restarts_with(&config)
@@ -33,6 +36,10 @@ pub fn k3s_server(inputs: &Inputs<'_>) -> anyhow::Result<Step> {
     }
     step.ensure(config.clone());
     step.ensure(unit.clone());
+    if let Some((_, file)) = external {
+        service = service.restarts_with(&file);
+        step.ensure(file);
+    }
     step.ensure(service);
     let name = &inputs.host.name;
     step.ensure(NodeReady::new(name, &k3s.version, Identity::Admin, "k3s.service", k3s.ready));
@@ -43,7 +50,7 @@ fn is_further(inputs: &Inputs<'_>) -> bool {
     inputs.host.name != inputs.cluster.first_server().name
 }
 
-/// The join token, as the first server gives it now.
+/// The agents' token, as the first server gives it now.
 pub(super) fn token(inputs: &Inputs<'_>) -> File {
     match inputs.first_server.and_then(|facts| facts.join_token.clone()) {
         Some(token) => File::secret(k3s_config::TOKEN, token),
@@ -54,12 +61,7 @@ pub(super) fn token(inputs: &Inputs<'_>) -> File {
 fn config(inputs: &Inputs<'_>) -> anyhow::Result<File> {
     let k3s = &inputs.cluster.k3s;
     let mut keys = k3s_settings::server(inputs.cluster, inputs.host, inputs.facts)?;
-    if is_further(inputs) {
-        keys.insert("server".into(), json!(format!("https://{}:6443", k3s.endpoint)));
-        keys.insert("token-file".into(), json!(k3s_config::TOKEN));
-    } else if k3s.datastore == Datastore::Etcd {
-        keys.insert("cluster-init".into(), json!(true));
-    }
+    datastore::keys(inputs, &mut keys);
     k3s_config::file(keys, &k3s.server)
 }
 

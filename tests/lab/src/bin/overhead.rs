@@ -23,10 +23,8 @@ fn main() -> Result<()> {
     let toml = lab.cluster_toml()?;
     fs::write(folder.join("cluster.toml"), toml.to_string())?;
     let names = toml.document.get("node").and_then(Item::as_array_of_tables).context("no nodes")?;
-    let names: Vec<String> = names
-        .iter()
-        .filter_map(|node| Some(node.get("name")?.as_str()?.to_owned()))
-        .collect();
+    let names: Vec<String> =
+        names.iter().filter_map(|node| Some(node.get("name")?.as_str()?.to_owned())).collect();
     let begun = Instant::now();
     let mut child = Command::new(program)
         .args(["bootstrap", "--yes", "--json"])

@@ -365,6 +365,9 @@ fn delete(cluster: &Cluster, request: &Request, target: &Target, name: &str) -> 
     };
     if target.resource == NODES {
         store.delete(&SECRETS, "kube-system", &format!("{name}.node-password.k3s"));
+        if let Some(etcd) = cluster.etcd.as_ref().filter(|_| name != cluster.node) {
+            etcd.remove(name);
+        }
     }
     let details =
         json!({ "name": name, "kind": target.resource.plural, "uid": gone["metadata"]["uid"] });

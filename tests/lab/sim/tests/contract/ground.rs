@@ -221,6 +221,11 @@ pub fn is_real() -> bool {
     env::var_os("OCEANID_LAB_K3S").is_some()
 }
 
+/// Says whether k3s runs in namespaces of this machine, where its files are seen too.
+pub fn is_near() -> bool {
+    !is_real() && env::var_os("OCEANID_CONTRACT_HOSTS").is_none()
+}
+
 /// Returns the program under test.
 fn program() -> PathBuf {
     let given = env::var_os("OCEANID_LAB_K3S").map(PathBuf::from);
@@ -242,6 +247,15 @@ pub fn agent(server: &Host, name: &str, more: &str) -> Host {
     let token = server.must("cat /var/lib/rancher/k3s/server/node-token");
     let host = server.beside(name);
     let server = &server.address;
+    host.configure(&format!("server: https://{server}:6443\ntoken: {}\n{more}", token.trim()));
+    host
+}
+
+/// Makes a further server beside `first` that has not started, with the server's token.
+pub fn further(first: &Host, name: &str, more: &str) -> Host {
+    let token = first.must("cat /var/lib/rancher/k3s/server/token");
+    let host = first.beside(name);
+    let server = &first.address;
     host.configure(&format!("server: https://{server}:6443\ntoken: {}\n{more}", token.trim()));
     host
 }

@@ -7,8 +7,10 @@
 mod agent;
 mod api;
 mod commands;
+mod datastore;
 mod ground;
 mod network;
 mod refusals;
 mod server;
+mod servers;
 mod settings;
