@@ -15,6 +15,7 @@ mod http;
 mod kubectl;
 mod kubelet;
 mod layout;
+mod lease;
 mod network;
 mod node;
 mod patch;

@@ -2,6 +2,7 @@
 
 use super::client::Client;
 use super::flags::{Options, Role};
+use super::lease;
 use super::node::{self, Condition};
 use crate::log;
 use crate::settings::Settings;
@@ -63,6 +64,13 @@ impl Kubelet {
             log::error(format!("kubelet exited: {text}"));
             return Err(());
         }
+        if let Some(wrong) = malformed_gate(&self.options) {
+            log::error(format!(
+                "kubelet exited: failed to parse kubelet flag: invalid argument {:?} for \"--feature-gates\" flag: missing bool value for {wrong}",
+                wrong
+            ));
+            return Err(());
+        }
         if self.options.on("protect-kernel-defaults") {
             return check_kernel();
         }
@@ -87,6 +95,7 @@ impl Kubelet {
             let mut conditions = node::conditions(condition);
             keep_transitions(&mut conditions, &transition);
             let beat = json!({ "status": { "conditions": conditions } }).to_string();
+            lease::renew(api, &name).await;
             match api.send("PATCH", &path, MERGE, beat).await {
                 Ok(answer) if answer.code.is_success() => {}
                 Ok(answer) if answer.code == StatusCode::NOT_FOUND => {
@@ -183,6 +192,12 @@ fn reserved_labels(labels: &[String]) -> Vec<String> {
         .collect();
     reserved.sort();
     reserved
+}
+
+/// Returns the first of the kubelet's feature gates that is said to be neither on nor off.
+fn malformed_gate(options: &Options) -> Option<String> {
+    let gates = options.component_argument("kubelet-arg", "feature-gates")?;
+    gates.split(',').find(|gate| !gate.contains('=')).map(str::to_owned)
 }
 
 fn check_kernel() -> Result<(), ()> {
