@@ -6,8 +6,10 @@ pub use fetch::Fetch;
 pub use file::File;
 pub use firewall::Firewall;
 pub use kept_rules::KeptRules;
+pub use made::Made;
 pub use masked::Masked;
 pub use modes::Modes;
+pub use node_gone::NodeGone;
 pub use node_ready::NodeReady;
 pub use node_settings::NodeSettings;
 pub use only_one::OnlyOne;
@@ -26,8 +28,10 @@ mod fetch;
 mod file;
 mod firewall;
 mod kept_rules;
+mod made;
 mod masked;
 mod modes;
+mod node_gone;
 mod node_ready;
 mod node_settings;
 mod only_one;
@@ -79,7 +83,15 @@ if [ -e "$keep/folders" ]; then while read -r above; do rmdir -- "$above" 2>/dev
 "#;
 
 /// Forgets that units were started with what was at `$path`: they are restarted by their own action.
-const FORGET_STARTS: &str = r#"{ grep -lsxF -- "$path" /var/lib/oceanid/units/* || :; } | while read -r stamp; do rm -f -- "$stamp"; done
+///
+/// Expects `$keep`, where [`RECALL_STARTS`] finds it.
+const FORGET_STARTS: &str = r#"{ grep -lsxF -- "$path" /var/lib/oceanid/units/* || :; } | while read -r stamp; do
+mkdir -p -- "$keep/starts"; mv -f -- "$stamp" "$keep/starts/"; done
+"#;
+
+/// With what was at `$path` before, units that were started with it have what they were started with.
+const RECALL_STARTS: &str = r#"if [ -d "$keep/starts" ]; then mkdir -p -- /var/lib/oceanid/units; cp -p -- "$keep/starts/"* /var/lib/oceanid/units/
+else { grep -lsxF -- "$path" /var/lib/oceanid/units/* || :; } | while read -r stamp; do rm -f -- "$stamp"; done; fi
 "#;
 
 fn one(seen: &[Answer], index: usize) -> anyhow::Result<&Answer> {

@@ -8,9 +8,13 @@ use crate::step::Step;
 mod harden;
 mod k3s_agent;
 mod k3s_config;
+mod k3s_join;
 mod k3s_server;
+mod k3s_version;
 mod nodes;
 mod prepare;
+
+pub use k3s_join::taken;
 
 /// Everything that a step may know of.
 #[derive(Debug, Clone, Copy)]
@@ -27,6 +31,27 @@ pub struct Inputs<'a> {
     pub first_server: Option<&'a Facts>,
     /// Versions and hashes.
     pub releases: &'a Releases,
+    /// What this run may still change, and what it may remove.
+    pub terms: Terms<'a>,
+}
+
+/// What a run may still change, and what it may remove.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Terms<'a> {
+    /// Whether it may still change the servers.
+    pub servers: Servers,
+    /// Names of nodes that are removed from the cluster, since new machines take them.
+    pub replaced: &'a [String],
+}
+
+/// Whether a run may still change the servers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Servers {
+    /// They stay as they are now.
+    #[default]
+    Settled,
+    /// Their turn comes before the agents'.
+    Pending,
 }
 
 /// When a step happens in a run over several hosts.
@@ -92,6 +117,13 @@ pub const ALL: &[Entry] = &[
         wave: Wave::Host,
         concerns: |_, host| host.role == Role::Server,
         build: k3s_server::k3s_server,
+    },
+    Entry {
+        name: "old-nodes",
+        about: "removes nodes whose machines are gone (`join --replace`)",
+        wave: Wave::Host,
+        concerns: |cluster, host| host.name == cluster.first_server().name,
+        build: k3s_join::old_nodes,
     },
     Entry {
         name: "k3s-agent",

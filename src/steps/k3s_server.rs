@@ -2,14 +2,15 @@
 
 use serde_json::json;
 
-use super::{Inputs, k3s_config};
+use super::{Inputs, k3s_config, k3s_join, k3s_version};
 use crate::actions::{File, NodeReady, Unit};
-use crate::kube::Identity;
+use crate::kube::{Identity, Wanted};
 use crate::step::Step;
 
 /// What `k3s-server` makes true on a server, in order.
 pub fn k3s_server(inputs: &Inputs<'_>) -> anyhow::Result<Step> {
     let k3s = &inputs.cluster.k3s;
+    k3s_version::check_server(inputs)?;
     let mut step = Step::new("k3s-server");
     let program = k3s_config::program(inputs)?;
     let config = config(inputs)?;
@@ -17,6 +18,9 @@ pub fn k3s_server(inputs: &Inputs<'_>) -> anyhow::Result<Step> {
     step.ensure(program.clone());
     if is_further(inputs) {
         step.ensure(token(inputs));
+        step.ensure(k3s_join::agent_token(inputs, k3s_config::AGENT_TOKEN)?);
+    } else {
+        step.ensure(k3s_join::agent_token_of_first());
     }
     step.ensure(config.clone());
     step.ensure(unit.clone());
@@ -27,8 +31,10 @@ pub fn k3s_server(inputs: &Inputs<'_>) -> anyhow::Result<Step> {
             .restarts_with_program(&program)
             .within(k3s.ready),
     );
+    let wanted = Wanted::of(inputs.cluster, inputs.host, &inputs.releases.k3s.version);
     let name = &inputs.host.name;
-    step.ensure(NodeReady::new(name, &k3s.version, Identity::Admin, "k3s.service", k3s.ready));
+    step.ensure(NodeReady::new(name, wanted, Identity::Admin, "k3s.service", k3s.ready));
+    k3s_config::put_back_unless_up(&mut step, inputs, "k3s.service", Identity::Admin);
     Ok(step)
 }
 
@@ -36,9 +42,9 @@ fn is_further(inputs: &Inputs<'_>) -> bool {
     inputs.host.name != inputs.cluster.first_server().name
 }
 
-/// The join token, as the first server gives it now.
-pub(super) fn token(inputs: &Inputs<'_>) -> File {
-    match inputs.first_server.and_then(|facts| facts.join_token.clone()) {
+/// The servers' token, as the first server gives it now.
+fn token(inputs: &Inputs<'_>) -> File {
+    match inputs.first_server.and_then(|facts| facts.server_token.clone()) {
         Some(token) => File::secret(k3s_config::TOKEN, token),
         None => File::later(k3s_config::TOKEN),
     }
@@ -58,6 +64,7 @@ fn config(inputs: &Inputs<'_>) -> anyhow::Result<File> {
     }
     // A bare 0600 would be the number 384 to k3s.
     keys.insert("write-kubeconfig-mode".into(), json!("0600"));
+    keys.insert("agent-token-file".into(), json!(k3s_config::AGENT_TOKEN));
     keys.insert("protect-kernel-defaults".into(), json!(true));
     // Only the very first start can switch it on.
     keys.insert("secrets-encryption".into(), json!(true));

@@ -65,10 +65,7 @@ impl Kubelet {
             return Err(());
         }
         if let Some(wrong) = malformed_gate(&self.options) {
-            log::error(format!(
-                "kubelet exited: failed to parse kubelet flag: invalid argument {:?} for \"--feature-gates\" flag: missing bool value for {wrong}",
-                wrong
-            ));
+            log::error(wrong);
             return Err(());
         }
         if self.options.on("protect-kernel-defaults") {
@@ -194,10 +191,15 @@ fn reserved_labels(labels: &[String]) -> Vec<String> {
     reserved
 }
 
-/// Returns the first of the kubelet's feature gates that is said to be neither on nor off.
+/// Says what the first part with a feature gate that is neither on nor off says of it.
 fn malformed_gate(options: &Options) -> Option<String> {
-    let gates = options.component_argument("kubelet-arg", "feature-gates")?;
-    gates.split(',').find(|gate| !gate.contains('=')).map(str::to_owned)
+    ["kubelet", "kube-proxy"].into_iter().find_map(|part| {
+        let gates = options.component_argument(&format!("{part}-arg"), "feature-gates")?;
+        let wrong = gates.split(',').find(|gate| !gate.contains('='))?;
+        Some(format!(
+            "{part} exited: invalid argument {gates:?} for \"--feature-gates\" flag: missing bool value for {wrong}"
+        ))
+    })
 }
 
 fn check_kernel() -> Result<(), ()> {

@@ -77,11 +77,13 @@ fn kernel_defaults_are_set_when_not_protected() {
 /// Kubernetes' component-base: a feature gate is on or off.
 #[test]
 fn a_malformed_feature_gate_ends_a_server() {
-    let mut host = Host::new("tethys");
-    host.configure("cluster-init: true\nkubelet-arg: [\"feature-gates=Sometimes\"]\n");
-    host.start(Role::Server);
-    assert_eq!(host.exit_code(), 1);
-    host.logged("missing bool value for Sometimes", 1);
+    for part in ["kubelet", "kube-proxy"] {
+        let mut host = Host::new("tethys");
+        host.configure(&format!("cluster-init: true\n{part}-arg: [\"feature-gates=Sometimes\"]\n"));
+        host.start(Role::Server);
+        assert_eq!(host.exit_code(), 1);
+        host.logged("missing bool value for Sometimes", 1);
+    }
 }
 
 /// observed: a label `node-role.kubernetes.io/worker` on an agent: exit 1; facts 1.6.
