@@ -64,7 +64,8 @@ while [ ! -d "$above" ]; do printf '%s\n' "$above" >>"$keep/folders"; above=${ab
 /// The verdict is printed after them: the report shows a script's last lines, and the very last as the cause.
 const LAST_WORDS: &str = r#"last_words() {
   journalctl --sync 2>/dev/null || :
-  said=$(journalctl -q -u "$1" -n 300 --no-pager -o cat --since "@$2")
+  said=$(journalctl -q -u "$1" -n 300 --no-pager -o cat --since "@$2" |
+    grep -vE '^modprobe: |Found left-over process|This usually indicates unclean termination') || :
   printf 'the last lines of %s:\n' "$1"
   printf '%s\n' "$said" | tail -n 12
   worst=$(printf '%s\n' "$said" | grep -iE 'fatal|panic|error|incorrect|invalid|fail' | tail -n 4) || :
