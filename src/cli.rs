@@ -190,7 +190,7 @@ pub struct Apply {
     /// Do not ask before the first change
     #[arg(short, long)]
     pub yes: bool,
-    /// How many agents at a time
+    /// How many new agents at a time; those in use are restarted one by one
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub parallel: usize,
 }

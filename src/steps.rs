@@ -57,7 +57,7 @@ pub enum Servers {
 /// When a step happens in a run over several hosts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Wave {
-    /// Servers, one by one; agents side by side after them.
+    /// Servers, one by one; then new agents side by side, and those in use one by one.
     Host,
     /// On the first server, once all hosts are done.
     Cluster,

@@ -12,6 +12,9 @@ use crate::step::Step;
 /// How long what was put back may take to be up again.
 const UP: Duration = Duration::from_secs(240);
 
+/// The status of a change that never began: one of an earlier run goes on.
+const HELD_UP: i32 = 75;
+
 /// A step did not come up, and the host has again what it had before.
 #[derive(Debug, thiserror::Error)]
 #[error("`{step}` on `{host}` did not come up with what was new; it has what it had before again, and is up since {} s", .took.as_secs())]
@@ -46,7 +49,10 @@ impl<R: Remote, O: Observer> Run<'_, R, O> {
     ) -> anyhow::Result<()> {
         let Err(error) = result else { return Ok(()) };
         let ran = made.iter().any(|intent| matches!(intent.undo, Some(KeptUndo::Last(_))));
-        let failed = error.is::<ChangeFailed>() || error.is::<NotHeld>();
+        let failed = error.is::<NotHeld>()
+            || error
+                .downcast_ref::<ChangeFailed>()
+                .is_some_and(|failed| failed.output.status != HELD_UP);
         match &step.up {
             Some(proof) if ran && failed => match self.put_back(step.name, made, proof).await {
                 Ok(back) => Err(error.context(back)),

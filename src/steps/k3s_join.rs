@@ -121,3 +121,115 @@ pub fn server_is_ours(inputs: &Inputs<'_>) -> Command {
         Script::new(check),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::{agent_token, check_name, taken};
+    use crate::action::Action as _;
+    use crate::cluster::Cluster;
+    use crate::facts::{self, Facts};
+    use crate::releases::Releases;
+    use crate::remote::Output;
+    use crate::steps::{Inputs, Servers, Terms};
+
+    const NODES: &str = r#"{"items":[{"metadata":{"name":"styx"},"status":{"nodeInfo":{"machineID":"ours"}}},
+        {"metadata":{"name":"meliae"},"status":{"conditions":[{"type":"Ready","status":"True"}],"nodeInfo":{"machineID":"theirs"}}}]}"#;
+
+    fn cluster() -> Cluster {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("cluster.toml");
+        crate::config::load(&file).expect("the example is valid").cluster
+    }
+
+    fn facts(more: &str) -> Facts {
+        let said = format!(
+            "fact clock 1.5\nfact os debian\nfact machine x86_64\nfact kernel 6\nfact hostname h\n\
+             fact machine-id ours\nfact cpus 0\nfact memory 2000\nfact disk-free 1 1\n{more}"
+        );
+        facts::read(&Output { stdout: said, ..Output::default() }, 1.5).expect("whole facts")
+    }
+
+    fn roll() -> String {
+        let passwords = r#"{"items":[{"metadata":{"name":"styx.node-password.k3s"}},{"metadata":{"name":"calypso.node-password.k3s"}}]}"#;
+        format!("fact list roll\n{passwords}\n{NODES}\n")
+    }
+
+    fn inputs<'a>(
+        cluster: &'a Cluster,
+        name: &str,
+        (own, server): (&'a Facts, &'a Facts),
+        (releases, terms): (&'a Releases, Terms<'a>),
+    ) -> Inputs<'a> {
+        let host = cluster.host(name).expect("a node of the example");
+        Inputs {
+            cluster,
+            host,
+            facts: own,
+            nodes: &[],
+            first_server: Some(server),
+            releases,
+            terms,
+        }
+    }
+
+    #[test]
+    fn a_name_belongs_to_the_machine_that_had_it_and_has_its_password() {
+        let (cluster, releases) = (cluster(), Releases::default());
+        let server = facts(&roll());
+        let (new, old) = (facts(""), facts("fact has-node-password yes\n"));
+        let refusal = |name: &str, own: &Facts| {
+            let inputs = inputs(&cluster, name, (own, &server), (&releases, Terms::default()));
+            check_name(&inputs).err().map(|error| error.to_string()).unwrap_or_default()
+        };
+        assert_eq!(refusal("styx", &old), "", "it is its own");
+        assert!(
+            refusal("styx", &new).contains("node password of `styx` that this host does not have")
+        );
+        assert!(
+            refusal("calypso", &new).contains("node password of `calypso`"),
+            "a node that was deleted"
+        );
+        let other = refusal("meliae", &old);
+        assert!(
+            other.contains("its machine-id is theirs, this host's ours (its Ready is True)"),
+            "{other}"
+        );
+        assert!(other.ends_with("`oceanid join meliae --replace` removes its node"), "{other}");
+        assert_eq!(refusal("tethys", &new), "", "nobody had it");
+        let replaced = [String::from("meliae")];
+        let terms = Terms { replaced: &replaced, ..Terms::default() };
+        let allowed = inputs(&cluster, "meliae", (&old, &server), (&releases, terms));
+        assert!(check_name(&allowed).is_ok());
+        let roll = server.roll.as_ref().expect("it was asked");
+        assert!(taken(roll, allowed.host, &old).is_some());
+    }
+
+    #[test]
+    fn an_agent_gets_the_agents_token_or_none() {
+        let (cluster, releases) = (cluster(), Releases::default());
+        let own = facts("");
+        let file = |server: &Facts, servers: Servers| {
+            let terms = Terms { servers, ..Terms::default() };
+            let inputs = inputs(&cluster, "styx", (&own, server), (&releases, terms));
+            let file = agent_token(&inputs, "/x").map_err(|error| error.to_string())?;
+            let planned = file.diff(&[crate::action::Answer::File(crate::action::FileState::default())]);
+            Ok::<_, String>(planned.expect("a file").expect("a change").summary)
+        };
+        let agents = facts("fact join-token K10aa::node:secret\n");
+        let servers = facts("fact join-token K10aa::server:secret\n");
+        for when in [Servers::Settled, Servers::Pending] {
+            assert_eq!(file(&agents, when).as_deref(), Ok("create, (secret), 0600 root:root"));
+        }
+        assert_eq!(
+            file(&servers, Servers::Pending).as_deref(),
+            Ok("create, (known after apply), 0600 root:root")
+        );
+        let refused = file(&servers, Servers::Settled).expect_err("it lets in servers too");
+        assert!(
+            refused.contains("`tethys` has no token for agents") && !refused.contains("secret")
+        );
+        let down = file(&own, Servers::Settled).expect_err("there is none");
+        assert!(down.contains("has never been up") && down.contains("`oceanid bootstrap tethys`"));
+    }
+}

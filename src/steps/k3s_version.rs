@@ -15,7 +15,7 @@ pub fn check_server(inputs: &Inputs<'_>) -> anyhow::Result<()> {
     let known = facts.roll.as_ref().and_then(|roll| roll.version(name));
     let known = known.or(facts.k3s_version.as_deref());
     match known {
-        Some(running) => follows(name, running, &inputs.releases.k3s.version),
+        Some(running) => follows(name, running, &inputs.releases.k3s.version, Minors::InTurn),
         None => Ok(()),
     }
 }
@@ -27,7 +27,7 @@ pub fn check_agent(inputs: &Inputs<'_>) -> anyhow::Result<()> {
     };
     let (name, wanted) = (&inputs.host.name, &inputs.releases.k3s.version);
     if let Some(running) = roll.version(name) {
-        follows(name, running, wanted)?;
+        follows(name, running, wanted, Minors::Any)?;
     }
     let server = &inputs.cluster.first_server().name;
     match roll.version(server) {
@@ -44,7 +44,16 @@ pub fn is_near(running: &str, wanted: &str) -> bool {
     }
 }
 
-fn follows(name: &str, running: &str, wanted: &str) -> anyhow::Result<()> {
+/// Which minors may follow one another.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Minors {
+    /// A server converts its data from one to the next.
+    InTurn,
+    /// An agent that was away while its server went on has to catch up.
+    Any,
+}
+
+fn follows(name: &str, running: &str, wanted: &str, minors: Minors) -> anyhow::Result<()> {
     let (Some(old), Some(new)) = (parse(running), parse(wanted)) else { return Ok(()) };
     if new < old {
         bail!(
@@ -52,7 +61,7 @@ fn follows(name: &str, running: &str, wanted: &str) -> anyhow::Result<()> {
              hint: set `k3s.version` in cluster.toml to {running} or newer"
         );
     }
-    if new.minor > old.minor + 1 {
+    if minors == Minors::InTurn && new.minor > old.minor + 1 {
         let next = old.minor + 1;
         bail!(
             "`{name}` runs k3s {running}; {wanted} skips a minor, and Kubernetes takes one at a time\n\
@@ -85,7 +94,7 @@ fn parse(version: &str) -> Option<Version> {
 
 #[cfg(test)]
 mod tests {
-    use super::{fits, follows, is_near};
+    use super::{Minors, fits, follows, is_near};
 
     fn refusal(result: anyhow::Result<()>) -> String {
         result.err().map(|error| error.to_string()).unwrap_or_default()
@@ -93,7 +102,7 @@ mod tests {
 
     #[test]
     fn a_server_goes_forward_one_minor_at_a_time() {
-        let to = |wanted| refusal(follows("tethys", "v1.36.3+k3s1", wanted));
+        let to = |wanted| refusal(follows("tethys", "v1.36.3+k3s1", wanted, Minors::InTurn));
         for wanted in ["v1.36.3+k3s1", "v1.36.3+k3s2", "v1.36.4+k3s1", "v1.37.1+k3s1", "odd"] {
             assert_eq!(to(wanted), "", "{wanted}");
         }
@@ -112,6 +121,13 @@ mod tests {
         }
         assert!(with("v1.36.4+k3s1").contains("newer than its server"));
         assert!(with("v1.32.9+k3s1").contains("more than 3 minors behind"));
+    }
+
+    #[test]
+    fn an_agent_that_was_away_catches_up_but_never_goes_back() {
+        let to = |wanted| refusal(follows("styx", "v1.34.1+k3s1", wanted, Minors::Any));
+        assert_eq!(to("v1.37.1+k3s1"), "");
+        assert!(to("v1.33.9+k3s1").contains("is older"));
     }
 
     #[test]
