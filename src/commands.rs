@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 use clap::Parser as _;
 
 use crate::cli::{Cli, Command};
+use crate::fleet::OldNodes;
 use crate::report::{Event, Exit, Observer as _, Style};
 use context::{Context, Teller};
 
@@ -100,16 +101,19 @@ async fn run(cli: Cli, stop: Arc<Stop>) -> anyhow::Result<Exit> {
             } else {
                 format!("bootstrap {}", target.nodes.join(" "))
             };
-            bootstrap::run(&context, target, &apply, &purpose).await
+            bootstrap::run(&context, context.selection(target)?, &apply, &purpose).await
         }
-        Command::Join { nodes, local, steps, apply } => {
+        Command::Join { nodes, local, replace, steps, apply } => {
             let mut context = Context::new(global, stop)?;
             if local {
                 context.mark_local(&nodes)?;
             }
             let purpose = format!("join {}", nodes.join(" "));
-            let target = crate::cli::Target { nodes, steps };
-            bootstrap::run(&context, target, &apply, &purpose).await
+            let mut selection = context.selection(crate::cli::Target { nodes, steps })?;
+            if replace {
+                selection.old_nodes = OldNodes::Removed;
+            }
+            bootstrap::run(&context, selection, &apply, &purpose).await
         }
         Command::Verify { target } => verify::run(&Context::new(global, stop)?, target).await,
         Command::Rollback { nodes, run, yes } => {

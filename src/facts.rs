@@ -15,9 +15,11 @@ use crate::script::Script;
 
 pub use self::access::{Login, Sshd};
 pub use self::kept::Kept;
+pub use self::roll::Roll;
 
 mod access;
 mod kept;
+mod roll;
 
 /// What a host is, as it said itself.
 #[derive(Debug, Clone, Serialize)]
@@ -81,12 +83,20 @@ pub struct Facts {
     pub guard: Option<Guard>,
     /// The run that holds the host's lock.
     pub lock: Option<crate::lock::Lock>,
+    /// A node's password is there: a k3s on this host has been a node.
+    pub has_node_password: bool,
     /// The token that agents join with; only asked of a server.
     #[serde(skip)]
     pub join_token: Option<SecretString>,
-    /// The token that further servers join with; only asked of a server.
+    /// The token that servers join with; only asked of a server.
     #[serde(skip)]
     pub server_token: Option<SecretString>,
+    /// Who is in the cluster; only asked of a server, and only while its API answers.
+    #[serde(skip)]
+    pub roll: Option<Roll>,
+    /// The version of a server whose API does not answer.
+    #[serde(skip)]
+    pub k3s_version: Option<String>,
 }
 
 /// The hardware names that k3s has binaries for.
@@ -131,7 +141,8 @@ pub fn script(role: Role) -> Script {
     );
     if role == Role::Server {
         text.push_str(kept::ASK);
-        text.push_str(ASK_TOKEN);
+        text.push_str(ASK_TOKENS);
+        text.push_str(&roll::ask());
     }
     text.push_str("exit 0\n");
     Script::new(text)
@@ -163,6 +174,7 @@ wireguard() {
   modprobe -nq wireguard
 }
 if wireguard 2>/dev/null; then say has-wireguard yes; fi
+if [ -s /etc/rancher/node/password ]; then say has-node-password yes; fi
 if [ -e /sys/fs/cgroup/cgroup.controllers ]; then first cgroups /sys/fs/cgroup/cgroup.controllers
 elif [ -d /sys/fs/cgroup/memory ]; then say cgroups v1; fi
 if [ -e /run/systemd/container ]; then say container yes; first hardware /run/systemd/container
@@ -188,12 +200,10 @@ say list sshd
 sshd -T 2>&1 || say sshd-broken yes
 "#;
 
-/// The token's files are links that appear only once the server is up; the agents' own goes first.
-const ASK_TOKEN: &str = r#"for token in agent-token node-token; do
-  if read -r line 2>/dev/null <"/var/lib/rancher/k3s/server/$token"; then say join-token "$line"; break; fi
-done
+/// The tokens' files appear only once the server is up; the agents' is a link where they have none of their own.
+const ASK_TOKENS: &str = "first join-token /var/lib/rancher/k3s/server/agent-token
 first server-token /var/lib/rancher/k3s/server/token
-"#;
+";
 
 /// Reads the script's output; `asked_at` is the operator's clock when it ran.
 ///
@@ -280,8 +290,11 @@ pub fn read(output: &Output, asked_at: f64) -> anyhow::Result<Facts> {
         has_k3s: maybe("has-k3s").is_some(),
         guard: guard(&said),
         lock,
+        has_node_password: maybe("has-node-password").is_some(),
         join_token: first("join-token").ok().map(SecretString::from),
         server_token: first("server-token").ok().map(SecretString::from),
+        roll: said.get("roll").and_then(|lines| Roll::read(&lines.join("\n"))),
+        k3s_version: maybe("k3s-version").and_then(|said| roll::version(&said)),
     })
 }
 

@@ -111,6 +111,12 @@ pub fn ca_hash(token: &SecretString) -> Option<String> {
     head.strip_prefix("K10").map(str::to_owned)
 }
 
+/// Whether a full k3s token is for agents alone, `K10<hash>::node:<password>`.
+#[must_use]
+pub fn is_for_agents(token: &SecretString) -> bool {
+    token.expose_secret().split_once("::").is_some_and(|(_, user)| user.starts_with("node:"))
+}
+
 /// The bytes of a secret, for the stdin of a process and for nothing else.
 #[must_use]
 pub fn bytes(secret: &SecretString) -> &[u8] {

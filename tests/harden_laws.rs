@@ -20,7 +20,7 @@ use oceanid::remote::{Output, Remote as _};
 use oceanid::script::{Script, quote};
 use oceanid::secret;
 use oceanid::step::Step;
-use oceanid::steps::{self, Inputs};
+use oceanid::steps::{self, Inputs, Terms};
 use support::{Deaf, Here};
 
 #[tokio::test]
@@ -226,6 +226,7 @@ fn step(cluster: &Cluster, name: &str, facts: &Facts) -> Step {
         first_server: None,
         datastore: None,
         releases: &releases,
+        terms: Terms::default(),
     };
     let entry = steps::ALL.iter().find(|entry| entry.name == "host").unwrap();
     (entry.build)(&inputs).unwrap()

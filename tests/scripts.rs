@@ -18,7 +18,7 @@ use oceanid::releases::{Release, Releases};
 use oceanid::remote::{Output, Progress, Remote, RemoteError};
 use oceanid::script::Script;
 use oceanid::step::Step;
-use oceanid::steps::{self, Inputs};
+use oceanid::steps::{self, Inputs, Terms};
 
 /// What shellcheck says that does not hold here. SC2034: `read` names fields that nobody wants.
 /// SC2089 and SC2090: a path with a quote in it is quoted whole, and expanded within quotes.
@@ -217,8 +217,16 @@ fn steps_of(
     releases: &Releases,
 ) -> Vec<(String, Step)> {
     let nodes: Vec<&Host> = cluster.hosts.iter().collect();
-    let inputs =
-        Inputs { cluster, host, facts, nodes: &nodes, first_server, datastore: None, releases };
+    let inputs = Inputs {
+        cluster,
+        host,
+        facts,
+        nodes: &nodes,
+        first_server,
+        datastore: None,
+        releases,
+        terms: Terms::default(),
+    };
     let concerned = steps::ALL.iter().filter(|entry| (entry.concerns)(cluster, host));
     concerned
         .map(|entry| (host.name.clone(), (entry.build)(&inputs).expect("a fit host")))
@@ -234,7 +242,7 @@ fn facts() -> Facts {
                 fact knows-kex curve25519-sha256\nfact knows-cipher aes256-ctr\n\
                 fact knows-mac hmac-sha2-256-etm@openssh.com\nfact knows-HostKeyAlgorithms rsa-sha2-512\n\
                 fact login root 203.0.113.7 50000 198.51.100.1 22\n\
-                fact join-token K10c0ffee::server:canary-token\n";
+                fact join-token K10c0ffee::node:canary-token\n";
     let output = Output { stdout: said.to_owned(), ..Output::default() };
     facts::read(&output, 1.5).expect("whole facts")
 }

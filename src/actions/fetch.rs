@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 
-use super::{DISCARD, FORGET_STARTS, KEEP, RESTORE, folder, output};
+use super::{DISCARD, FORGET_STARTS, KEEP, RECALL_STARTS, RESTORE, folder, output};
 use crate::action::{Action, Answer, Change, Question, Undo};
 use crate::script::{Script, quote};
 use crate::secret;
@@ -139,7 +139,7 @@ impl Action for Fetch {
             diff: Some(format!("+ {}\n+ sha256 {}\n", self.url, self.sha256)),
             apply: self.apply(),
             undo: Undo::Run(Script::new(format!(
-                "path={}\n{RESTORE}{FORGET_STARTS}rm -f -- {}\n",
+                "path={}\n{RESTORE}{RECALL_STARTS}rm -f -- {}\n",
                 quote(&self.path),
                 self.stamp()
             ))),

@@ -119,7 +119,7 @@ impl Context {
     /// The selection that was typed, checked against cluster.toml.
     pub fn selection(&self, target: Target) -> anyhow::Result<Selection> {
         let Target { nodes, steps: Steps { only, skip } } = target;
-        let selection = Selection { nodes, only, skip };
+        let selection = Selection { nodes, only, skip, ..Selection::default() };
         selection.check(&self.cluster).map_err(|error| Usage(error.to_string()))?;
         Ok(selection)
     }

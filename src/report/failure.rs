@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::hint::{self, Explained};
 use super::text::{Place, Style, clean, count, last_written};
 use crate::config::Invalid;
-use crate::engine::{ChangeFailed, Interrupted, NotHeld};
+use crate::engine::{ChangeFailed, Interrupted, NotHeld, NotPutBack, PutBack};
 use crate::guard::{TakenBack, Unconfirmed};
 use crate::lock::Held;
 use crate::releases::NoSums;
@@ -53,6 +53,10 @@ pub enum Kind {
     Held,
     /// The host's guard took a step back.
     TakenBack,
+    /// A unit that ran did not come up, and has what it had before.
+    PutBack,
+    /// A unit that ran did not come up, and what it had before did not either.
+    NotPutBack,
     /// Nobody gets in any more since a guarded step.
     Unconfirmed,
     /// The operator stopped the run.
@@ -242,6 +246,10 @@ fn ended(status: i32) -> String {
 fn explain(host: Option<&str>, error: &anyhow::Error) -> Explained {
     if let Some(back) = error.downcast_ref::<TakenBack>() {
         hint::taken_back(back)
+    } else if let Some(back) = error.downcast_ref::<PutBack>() {
+        hint::put_back(back)
+    } else if let Some(lost) = error.downcast_ref::<NotPutBack>() {
+        hint::not_put_back(lost)
     } else if let Some(remote) = error.downcast_ref::<RemoteError>() {
         hint::remote(remote, host.unwrap_or("NODE"))
     } else if let Some(failed) = error.downcast_ref::<ChangeFailed>() {

@@ -1,9 +1,11 @@
 //! `k3s-server`: a k3s server that answers and whose node is Ready.
 
-use super::{Inputs, k3s_config};
+use serde_json::json;
+
+use super::{Inputs, k3s_config, k3s_join, k3s_version};
 use crate::actions::{File, Folder, NodeReady, Unit};
 use crate::k3s_settings::{self, cis};
-use crate::kube::Identity;
+use crate::kube::{Identity, Wanted};
 use crate::step::Step;
 use crate::templates::{AuditPolicy, PodSecurity, render};
 
@@ -12,6 +14,7 @@ mod datastore;
 /// What `k3s-server` makes true on a server, in order.
 pub fn k3s_server(inputs: &Inputs<'_>) -> anyhow::Result<Step> {
     let k3s = &inputs.cluster.k3s;
+    k3s_version::check_server(inputs)?;
     let mut step = Step::new("k3s-server");
     let program = k3s_config::program(inputs)?;
     let config = config(inputs)?;
@@ -23,6 +26,9 @@ pub fn k3s_server(inputs: &Inputs<'_>) -> anyhow::Result<Step> {
     step.ensure(program.clone());
     if let Some(token) = datastore::server_token(inputs) {
         step.ensure(token);
+        step.ensure(k3s_join::agent_token(inputs, k3s_config::AGENT_TOKEN)?);
+    } else {
+        step.ensure(k3s_join::agent_token_of_first());
     }
     let mut service = Unit::running("k3s.service")
         .restarts_with(&config)
@@ -41,8 +47,10 @@ pub fn k3s_server(inputs: &Inputs<'_>) -> anyhow::Result<Step> {
         step.ensure(file);
     }
     step.ensure(service);
+    let wanted = Wanted::of(inputs.cluster, inputs.host, &inputs.releases.k3s.version);
     let name = &inputs.host.name;
-    step.ensure(NodeReady::new(name, &k3s.version, Identity::Admin, "k3s.service", k3s.ready));
+    step.ensure(NodeReady::new(name, wanted, Identity::Admin, "k3s.service", k3s.ready));
+    k3s_config::put_back_unless_up(&mut step, inputs, "k3s.service", Identity::Admin);
     Ok(step)
 }
 
@@ -50,17 +58,10 @@ fn is_further(inputs: &Inputs<'_>) -> bool {
     inputs.host.name != inputs.cluster.first_server().name
 }
 
-/// The agents' token, as the first server gives it now.
-pub(super) fn token(inputs: &Inputs<'_>) -> File {
-    match inputs.first_server.and_then(|facts| facts.join_token.clone()) {
-        Some(token) => File::secret(k3s_config::TOKEN, token),
-        None => File::later(k3s_config::TOKEN),
-    }
-}
-
 fn config(inputs: &Inputs<'_>) -> anyhow::Result<File> {
     let k3s = &inputs.cluster.k3s;
     let mut keys = k3s_settings::server(inputs.cluster, inputs.host, inputs.facts)?;
+    keys.insert("agent-token-file".into(), json!(k3s_config::AGENT_TOKEN));
     datastore::keys(inputs, &mut keys);
     k3s_config::file(keys, &k3s.server)
 }

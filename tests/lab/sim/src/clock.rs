@@ -7,6 +7,11 @@ pub fn now() -> String {
     rfc3339(Timestamp::now())
 }
 
+/// Returns now as RFC 3339 in microseconds, as Kubernetes' `metav1.MicroTime` is written.
+pub fn now_micro() -> String {
+    Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
+}
+
 /// Writes `time` as RFC 3339 in whole seconds.
 pub fn rfc3339(time: Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()

@@ -23,6 +23,7 @@ mod join;
 mod kubectl;
 mod kubelet;
 mod layout;
+mod lease;
 mod network;
 mod node;
 mod packaged;

@@ -4,7 +4,7 @@ use super::cluster::Cluster;
 use super::etcd::Member;
 use super::packaged;
 use super::services;
-use super::store::{NODES, Store};
+use super::store::{LEASES, NODE_LEASES, NODES, Store};
 use crate::clock;
 use ipnet::Ipv4Net;
 use serde_json::{Value, json};
@@ -47,7 +47,7 @@ pub async fn run(cluster: Arc<Cluster>) {
             let nodes: Vec<Value> = store.list(&NODES, "").into_iter().cloned().collect();
             for node in nodes {
                 let name = node["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-                let beat = heartbeat(&node);
+                let beat = heartbeat(&store, &node);
                 let seen = last_seen.entry(name.clone()).or_insert((beat.clone(), Instant::now()));
                 if seen.0 != beat {
                     *seen = (beat, Instant::now());
@@ -89,10 +89,14 @@ fn ready(node: &Value) -> &str {
     found.and_then(|one| one["status"].as_str()).unwrap_or("Unknown")
 }
 
-fn heartbeat(node: &Value) -> String {
-    let conditions = node["status"]["conditions"].as_array();
-    let own = conditions.into_iter().flatten().filter(|one| one["type"] != ETCD);
-    own.map(|one| one["lastHeartbeatTime"].to_string()).collect()
+/// Returns what changes while a node lives: the times of its lease and of its status.
+fn heartbeat(store: &Store, node: &Value) -> String {
+    let name = node["metadata"]["name"].as_str().unwrap_or_default();
+    let lease = store.get(&LEASES, NODE_LEASES, name);
+    let renewed = lease.map_or_else(String::new, |lease| lease["spec"]["renewTime"].to_string());
+    let conditions = node["status"]["conditions"].as_array().into_iter().flatten();
+    let own = conditions.filter(|one| one["type"] != ETCD);
+    own.map(|one| one["lastHeartbeatTime"].to_string()).chain([renewed]).collect()
 }
 
 fn lose(node: &mut Value) {

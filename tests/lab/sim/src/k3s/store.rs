@@ -100,6 +100,10 @@ pub const SECRETS: Resource = RESOURCES[2];
 pub const SERVICES: Resource = RESOURCES[4];
 /// The resource `endpointslices`.
 pub const ENDPOINT_SLICES: Resource = RESOURCES[9];
+/// The resource `leases`.
+pub const LEASES: Resource = RESOURCES[10];
+/// The namespace of the leases by which nodes say that they live.
+pub const NODE_LEASES: &str = "kube-node-lease";
 
 impl Resource {
     /// Returns `v1`, or `apps/v1`.
