@@ -13,9 +13,11 @@ use context::{Context, Teller};
 
 mod bootstrap;
 mod context;
+mod delivery;
 mod docs;
 mod facts;
 mod kubeconfig;
+mod lock;
 mod plan;
 mod rollback;
 mod status;
@@ -111,6 +113,7 @@ async fn run(cli: Cli, stop: Arc<Stop>) -> anyhow::Result<Exit> {
             let target = crate::cli::Target { nodes, steps };
             bootstrap::run(&context, target, &apply, &purpose).await
         }
+        Command::Lock => lock::run(&Context::new(global, stop)?).await,
         Command::Verify { target } => verify::run(&Context::new(global, stop)?, target).await,
         Command::Rollback { nodes, run, yes } => {
             rollback::run(&Context::new(global, stop)?, nodes, run, yes).await

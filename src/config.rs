@@ -13,6 +13,7 @@ mod nodes;
 mod reach;
 pub(crate) mod reference;
 mod shape;
+mod sources;
 pub(crate) mod suggest;
 mod syntax;
 mod written;
@@ -26,6 +27,7 @@ use toml::de::DeTable;
 
 pub use self::file::{File, GitopsTool};
 pub use self::finding::{Diagnostic, Paint, Severity};
+pub use self::syntax::is_version;
 use self::finding::{Finding, Findings};
 use crate::cluster::Cluster;
 
@@ -109,9 +111,10 @@ fn cluster(file: &File, out: &mut Findings) -> Option<Cluster> {
     let networks = network::read(file, out);
     let hosts = nodes::read(file, out);
     let k3s = k3s::read(file, networks, &hosts, out);
-    let sources = extra::sources(&file.sources, out);
+    let sources = sources::read(&file.sources, out);
     extra::check(file, out);
     let baseline = baseline::read(file, out);
+    let (tunnel, images) = extra::beside(file);
     caution::check(file, out);
     Some(Cluster {
         name: file.cluster.name.as_ref()?.value().clone(),
@@ -121,6 +124,8 @@ fn cluster(file: &File, out: &mut Findings) -> Option<Cluster> {
         sources: sources?,
         guard: Duration::from_secs(*file.cluster.guard_seconds.value()),
         baseline,
+        tunnel,
+        images,
     })
 }
 

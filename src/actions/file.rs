@@ -73,7 +73,7 @@ impl File {
             Body::Empty => Some(secret::sha256(b"")),
             Body::Text(text) => Some(secret::sha256(text.as_bytes())),
             Body::Secret(content) => Some(secret::sha256_hex(content)),
-            Body::Later => None,
+            Body::File(_) | Body::Later => None,
         }
     }
 
@@ -119,7 +119,7 @@ impl File {
         let verb = if seen.kind == FileKind::Absent { "create" } else { "replace" };
         let size = match &self.content {
             Body::Text(text) => format!("{} bytes", text.len()),
-            Body::Later => String::from("(known after apply)"),
+            Body::File(_) | Body::Later => String::from("(known after apply)"),
             Body::Empty | Body::Secret(_) => String::from("(secret)"),
         };
         format!("{verb}, {size}, {:04o} {}", self.mode, self.owner)

@@ -8,6 +8,7 @@ use super::context::Context;
 use super::print;
 use crate::cluster::Role;
 use crate::kube::{self, Identity, Node};
+use crate::releases::Releases;
 use crate::remote::Remote as _;
 use crate::report::Exit;
 use crate::script::Script;
@@ -15,6 +16,8 @@ use crate::script::Script;
 /// Asks the first server for every node; a node of cluster.toml that is missing or not well is an exit with 1.
 pub async fn run(context: &Context) -> anyhow::Result<Exit> {
     let server = context.cluster.first_server();
+    let releases = Releases::load(&Releases::path(&context.file))?;
+    let version = releases.version(&context.cluster)?;
     let selection = context.whole(vec![server.name.clone()])?;
     let dialer = context.dialer()?;
     let fleet = context.fleet(&dialer, &selection, 1, "status");
@@ -33,7 +36,7 @@ pub async fn run(context: &Context) -> anyhow::Result<Exit> {
         .cluster
         .hosts
         .iter()
-        .map(|host| Row::new(&host.name, host.role, &context.cluster.k3s.version, &nodes))
+        .map(|host| Row::new(&host.name, host.role, version, &nodes))
         .collect();
     let foreign = nodes.iter().filter(|node| context.cluster.host(&node.metadata.name).is_none());
     let foreign: Vec<&str> = foreign.map(|node| node.metadata.name.as_str()).collect();

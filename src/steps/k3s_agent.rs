@@ -36,7 +36,7 @@ pub fn k3s_agent(inputs: &Inputs<'_>) -> anyhow::Result<Step> {
             .within(k3s.ready),
     );
     let name = &inputs.host.name;
-    step.ensure(NodeReady::new(name, &k3s.version, Identity::Node, "k3s-agent.service", k3s.ready));
+    step.ensure(NodeReady::new(name, &inputs.releases.k3s.version, Identity::Node, "k3s-agent.service", k3s.ready));
     Ok(step)
 }
 

@@ -16,8 +16,8 @@ const PROGRAM: &str = "/usr/local/bin/k3s";
 /// The k3s program of the locked version, for this host's architecture.
 pub fn program(inputs: &Inputs<'_>) -> anyhow::Result<Fetch> {
     let arch = inputs.facts.arch()?;
-    let (url, sha256) = inputs.releases.k3s(&inputs.cluster.sources, arch)?;
-    Ok(Fetch::new(PROGRAM, url, sha256, format!("k3s {}", inputs.cluster.k3s.version)))
+    let wanted = inputs.releases.k3s(&inputs.cluster.sources, arch)?;
+    Ok(Fetch::new(PROGRAM, wanted.url, wanted.sha256, format!("k3s {}", inputs.releases.k3s.version)))
 }
 
 /// The unit `k3s.service` or `k3s-agent.service`.

@@ -28,7 +28,7 @@ pub fn k3s_server(inputs: &Inputs<'_>) -> anyhow::Result<Step> {
             .within(k3s.ready),
     );
     let name = &inputs.host.name;
-    step.ensure(NodeReady::new(name, &k3s.version, Identity::Admin, "k3s.service", k3s.ready));
+    step.ensure(NodeReady::new(name, &inputs.releases.k3s.version, Identity::Admin, "k3s.service", k3s.ready));
     Ok(step)
 }
 
