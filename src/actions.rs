@@ -1,10 +1,12 @@
 //! The kinds of action; few, so that every step reads alike.
 
+pub use adopt::Adopt;
 pub use audit_rules::AuditRules;
 pub use command::Command;
 pub use fetch::Fetch;
 pub use file::File;
 pub use firewall::Firewall;
+pub use keeps::Keeps;
 pub use kept_rules::KeptRules;
 pub use masked::Masked;
 pub use modes::Modes;
@@ -20,11 +22,13 @@ pub use sysctls::Sysctls;
 pub use unit::Unit;
 pub use wait::Wait;
 
+mod adopt;
 mod audit_rules;
 mod command;
 mod fetch;
 mod file;
 mod firewall;
+mod keeps;
 mod kept_rules;
 mod masked;
 mod modes;
@@ -35,6 +39,7 @@ mod packages;
 mod reject_rules;
 mod reload;
 mod require;
+mod secret_keys;
 mod sshd_values;
 mod sysctls;
 mod unit;

@@ -27,8 +27,8 @@ use toml::de::DeTable;
 
 pub use self::file::{File, GitopsTool};
 pub use self::finding::{Diagnostic, Paint, Severity};
-pub use self::syntax::is_version;
 use self::finding::{Finding, Findings};
+pub use self::syntax::is_version;
 use crate::cluster::Cluster;
 
 /// A file without errors.

@@ -173,8 +173,7 @@ impl Releases {
             file.sync_all()?;
             std::fs::rename(new, path)
         };
-        write(&new)
-            .with_context(|| format!("cannot write `{}`", path.display()))
+        write(&new).with_context(|| format!("cannot write `{}`", path.display()))
     }
 
     /// Asks for what is missing for `arches`, and says whether anything was.

@@ -8,9 +8,11 @@ use crate::step::Step;
 mod harden;
 mod k3s_agent;
 mod k3s_config;
+mod k3s_layout;
 mod k3s_server;
 mod nodes;
 mod prepare;
+mod ways;
 
 /// Everything that a step may know of.
 #[derive(Debug, Clone, Copy)]

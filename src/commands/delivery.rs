@@ -24,8 +24,7 @@ pub async fn bring(
             })
         };
         let Some(plan) = plans.iter().find(sends) else { continue };
-        let progress =
-            |text: &str| context.teller.on(&Event::Progress { host: &plan.host, text });
+        let progress = |text: &str| context.teller.on(&Event::Progress { host: &plan.host, text });
         wanted.bring(&downloads, &progress).await?;
     }
     Ok(())

@@ -46,8 +46,7 @@ fn wrong<T>(what: &str, hint: &str) -> Parsed<T> {
 /// Refuses an address with a user or password in it, and hides it.
 fn open(key: &str, text: &Written<String>, hint: &str, out: &mut Findings) -> Option<Url> {
     let url = Url::parse(text).ok().filter(Url::has_host);
-    let login =
-        |url: &Url| url.password().is_some() || !url.username().is_empty();
+    let login = |url: &Url| url.password().is_some() || !url.username().is_empty();
     if url.as_ref().is_some_and(login) || text.contains('@') {
         out.hide(text.span());
         let title = format!("`{key}` holds a user or password");
@@ -62,7 +61,8 @@ fn open(key: &str, text: &Written<String>, hint: &str, out: &mut Findings) -> Op
             "channels" => "an example is `https://update.k3s.io/v1-release/channels`",
             _ => "an example is `https://mirror.example.com/k3s`",
         };
-        let what = if key == "proxy" { "not the address of a proxy" } else { "not an https address" };
+        let what =
+            if key == "proxy" { "not the address of a proxy" } else { "not an https address" };
         out.read::<()>(key, text, |_| wrong(what, example));
     }
     url
@@ -86,7 +86,11 @@ fn proxy(text: &Written<String>, out: &mut Findings) -> Option<String> {
     let hint = "a proxy that asks for one is reached through a proxy of your own, without login";
     let url = open("proxy", text, hint, out)?;
     let fits = |_: &str| {
-        if url.path() == "/" { Ok(()) } else { wrong("more than the address of a proxy", "leave out the path") }
+        if url.path() == "/" {
+            Ok(())
+        } else {
+            wrong("more than the address of a proxy", "leave out the path")
+        }
     };
     out.read("proxy", text, fits)?;
     Some(text.trim_end_matches('/').to_owned())
@@ -107,7 +111,10 @@ fn around(text: &str) -> Parsed<String> {
         }
         _ => "examples are `mirror.example.com`, `.example.com` and `10.0.0.0/8`".to_owned(),
     };
-    Err(Wrong { what: "neither a name, a domain, an address nor a network".to_owned(), hint: Some(hint) })
+    Err(Wrong {
+        what: "neither a name, a domain, an address nor a network".to_owned(),
+        hint: Some(hint),
+    })
 }
 
 /// The certificates in a file on this machine.
@@ -115,7 +122,9 @@ fn certificates(text: &str) -> Parsed<String> {
     let path = syntax::local_path(text)?;
     let pem = match std::fs::read_to_string(&path) {
         Ok(pem) => pem,
-        Err(error) => return wrong("a file that cannot be read", &error.to_string().to_lowercase()),
+        Err(error) => {
+            return wrong("a file that cannot be read", &error.to_string().to_lowercase());
+        }
     };
     if pem.contains("PRIVATE KEY-----") {
         return wrong("a file with a private key", "name the file with the CA's certificate alone");

@@ -234,10 +234,13 @@ pub fn version(text: &str) -> Parsed<()> {
     }
     let bare = text.trim_start_matches(['v', 'V']).replace("-k3s", "+k3s");
     let guesses = [format!("v{bare}"), format!("v{bare}+k3s1")];
-    let meant = guesses.iter().map(String::as_str).find(|guess| is_version(guess) || is_channel(guess));
+    let meant =
+        guesses.iter().map(String::as_str).find(|guess| is_version(guess) || is_channel(guess));
     let hint = match meant.or_else(|| closest(text, CHANNELS)) {
         Some(meant) => format!("did you mean `{meant}`?"),
-        None => "an example is `v1.36.3+k3s1`; channels are `stable`, `latest` and `v1.36`".to_owned(),
+        None => {
+            "an example is `v1.36.3+k3s1`; channels are `stable`, `latest` and `v1.36`".to_owned()
+        }
     };
     Err(Wrong::new("neither a version of k3s nor a channel", hint))
 }

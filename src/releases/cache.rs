@@ -76,8 +76,7 @@ async fn land(
         bail!("{url} gave something with sha256 {sum}\nwanted sha256 {wanted}; it is not kept");
     }
     let path = folder.join(&sum);
-    std::fs::rename(&new.0, &path)
-        .with_context(|| format!("cannot write `{}`", path.display()))?;
+    std::fs::rename(&new.0, &path).with_context(|| format!("cannot write `{}`", path.display()))?;
     Ok(sum)
 }
 

@@ -34,16 +34,17 @@ async fn version(downloads: &Downloads, channel: &str) -> Result<String, NoSums>
         Err(cause) => return Err(NoSums::NotServed { url, cause: cause.without_url() }),
     };
     let location = answer.headers().get(reqwest::header::LOCATION);
-    let location = location.and_then(|value| value.to_str().ok()).filter(|_| {
-        answer.status().is_redirection()
-    });
+    let location =
+        location.and_then(|value| value.to_str().ok()).filter(|_| answer.status().is_redirection());
     match location {
         None => {
             let said = format!("it answers {} and no redirection", answer.status());
             Err(NoSums::NoVersion { url, said })
         }
-        Some(location) => tag(location)
-            .ok_or_else(|| NoSums::NoVersion { url, said: format!("it redirects to `{location}`") }),
+        Some(location) => tag(location).ok_or_else(|| NoSums::NoVersion {
+            url,
+            said: format!("it redirects to `{location}`"),
+        }),
     }
 }
 

@@ -69,14 +69,12 @@ impl Downloads {
     /// # Errors
     /// When it is not to be had.
     pub async fn text(&self, url: &str) -> Result<String, NoSums> {
-        let client = self.client(redirect::Policy::default()).map_err(|cause| {
-            NoSums::NoAuthorities { url: url.to_owned(), cause }
-        })?;
+        let client = self
+            .client(redirect::Policy::default())
+            .map_err(|cause| NoSums::NoAuthorities { url: url.to_owned(), cause })?;
         let got = async { client.get(url).send().await?.error_for_status()?.text().await };
-        got.await.map_err(|cause| NoSums::NotServed {
-            url: url.to_owned(),
-            cause: cause.without_url(),
-        })
+        got.await
+            .map_err(|cause| NoSums::NotServed { url: url.to_owned(), cause: cause.without_url() })
     }
 
     /// Streams `url` into the new file at `path`; the SHA-256 of what came.
@@ -110,7 +108,8 @@ impl Downloads {
             let before = count / 1_000_000;
             count += piece.len() as u64;
             if count / 1_000_000 != before {
-                let of = whole.map_or_else(String::new, |whole| format!(" of {}", whole / 1_000_000));
+                let of =
+                    whole.map_or_else(String::new, |whole| format!(" of {}", whole / 1_000_000));
                 progress(&format!("{}{of} MB from {url}", count / 1_000_000));
             }
         }

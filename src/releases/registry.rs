@@ -39,9 +39,9 @@ pub async fn digest(downloads: &Downloads, image: &str) -> anyhow::Result<Option
     let client = downloads.client(redirect::Policy::default())?;
     let Image { registry, repository, tag } = Image::read(image);
     let url = format!("{}/v2/{repository}/manifests/{tag}", base(registry));
-    let found = ask(&client, &url).await.with_context(|| {
-        format!("cannot learn the digest of `{image}` from `{registry}`")
-    })?;
+    let found = ask(&client, &url)
+        .await
+        .with_context(|| format!("cannot learn the digest of `{image}` from `{registry}`"))?;
     Ok(Some(found))
 }
 
@@ -55,7 +55,8 @@ async fn ask(client: &Client, url: &str) -> anyhow::Result<String> {
     if !status.is_success() {
         bail!("it answers {status}");
     }
-    let digest = answer.headers().get("docker-content-digest").and_then(|value| value.to_str().ok());
+    let digest =
+        answer.headers().get("docker-content-digest").and_then(|value| value.to_str().ok());
     match digest.filter(|digest| is_digest(digest)) {
         Some(digest) => Ok(digest.to_owned()),
         None => bail!("it does not say the digest"),
@@ -107,9 +108,9 @@ fn is_digest(text: &str) -> bool {
 impl<'a> Image<'a> {
     fn read(text: &'a str) -> Self {
         // A first part with a dot or a port is a registry; Docker's own is not written.
-        let named = text.split_once('/').filter(|(first, _)| {
-            first.contains(['.', ':']) || *first == "localhost"
-        });
+        let named = text
+            .split_once('/')
+            .filter(|(first, _)| first.contains(['.', ':']) || *first == "localhost");
         let (registry, rest) = named.unwrap_or(("docker.io", text));
         let (path, tag) = match rest.rsplit_once(':') {
             Some((path, tag)) if !tag.contains('/') => (path, tag),

@@ -29,9 +29,11 @@ impl Remote for Local {
         let started = Instant::now();
         let mut child = spawn(&command).map_err(|error| failed(&error))?;
         let mut exchange = Exchange::new(&marks, progress);
-        let driven =
-            tokio::time::timeout(limit + GRACE, drive(&mut child, payload, &mut exchange, progress))
-                .await;
+        let driven = tokio::time::timeout(
+            limit + GRACE,
+            drive(&mut child, payload, &mut exchange, progress),
+        )
+        .await;
         let Ok(driven) = driven else { return Err(RemoteError::Deadline { limit }) };
         driven.map_err(|error| failed(&error))?;
         match exchange.outcome() {

@@ -4,26 +4,12 @@ use anyhow::Context;
 use serde_json::{Map, Value, json};
 
 use super::Inputs;
-use crate::actions::{Fetch, File};
-use crate::templates::{K3sUnit, render};
+use crate::actions::File;
 
 /// Where every setting of k3s is.
 pub const CONFIG: &str = "/etc/rancher/k3s/config.yaml";
 /// The token that an agent or a further server joins with.
 pub const TOKEN: &str = "/etc/rancher/k3s/join-token";
-const PROGRAM: &str = "/usr/local/bin/k3s";
-
-/// The k3s program of the locked version, for this host's architecture.
-pub fn program(inputs: &Inputs<'_>) -> anyhow::Result<Fetch> {
-    let arch = inputs.facts.arch()?;
-    let wanted = inputs.releases.k3s(&inputs.cluster.sources, arch)?;
-    Ok(Fetch::new(PROGRAM, wanted.url, wanted.sha256, format!("k3s {}", inputs.releases.k3s.version)))
-}
-
-/// The unit `k3s.service` or `k3s-agent.service`.
-pub fn unit(name: &str, role: &'static str) -> anyhow::Result<File> {
-    Ok(File::new(format!("/etc/systemd/system/{name}"), render(&K3sUnit { role })?))
-}
 
 /// What servers and agents alike are told about themselves.
 pub fn common(inputs: &Inputs<'_>) -> Map<String, Value> {
@@ -49,5 +35,7 @@ pub fn file(keys: Map<String, Value>, further: &Map<String, Value>) -> anyhow::R
         keys.insert(key.clone(), value.clone());
     }
     let yaml = serde_saphyr::to_string(&keys).context("cannot write k3s' config.yaml")?;
-    Ok(File::new(CONFIG, format!("# Laid down by oceanid from cluster.toml.\n{yaml}")).mode(0o600))
+    Ok(File::new(CONFIG, format!("# Laid down by oceanid from cluster.toml.\n{yaml}"))
+        .mode(0o600)
+        .replaces_secrets())
 }

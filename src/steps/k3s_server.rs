@@ -2,8 +2,9 @@
 
 use serde_json::json;
 
+use super::k3s_layout::Layout;
 use super::{Inputs, k3s_config};
-use crate::actions::{File, NodeReady, Unit};
+use crate::actions::{File, Keeps, NodeReady};
 use crate::kube::Identity;
 use crate::step::Step;
 
@@ -11,24 +12,23 @@ use crate::step::Step;
 pub fn k3s_server(inputs: &Inputs<'_>) -> anyhow::Result<Step> {
     let k3s = &inputs.cluster.k3s;
     let mut step = Step::new("k3s-server");
-    let program = k3s_config::program(inputs)?;
     let config = config(inputs)?;
-    let unit = k3s_config::unit("k3s.service", "server")?;
-    step.ensure(program.clone());
+    let layout = Layout::new(inputs, &config)?;
+    step.ensure(Keeps::of(&config));
+    layout.files(&mut step, inputs)?;
     if is_further(inputs) {
         step.ensure(token(inputs));
     }
     step.ensure(config.clone());
-    step.ensure(unit.clone());
-    step.ensure(
-        Unit::running("k3s.service")
-            .restarts_with(&config)
-            .restarts_with(&unit)
-            .restarts_with_program(&program)
-            .within(k3s.ready),
-    );
+    step.ensure(layout.running().restarts_with(&config).within(k3s.ready));
     let name = &inputs.host.name;
-    step.ensure(NodeReady::new(name, &inputs.releases.k3s.version, Identity::Admin, "k3s.service", k3s.ready));
+    step.ensure(NodeReady::new(
+        name,
+        &inputs.releases.k3s.version,
+        Identity::Admin,
+        "k3s.service",
+        k3s.ready,
+    ));
     Ok(step)
 }
 

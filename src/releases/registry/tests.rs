@@ -53,7 +53,10 @@ fn names_are_taken_apart_as_docker_does() {
         let Image { registry, repository, tag } = Image::read(text);
         format!("{registry} {repository} {tag}")
     };
-    assert_eq!(read("nvcr.io/nvidia/tritonserver:26.02-py3"), "nvcr.io nvidia/tritonserver 26.02-py3");
+    assert_eq!(
+        read("nvcr.io/nvidia/tritonserver:26.02-py3"),
+        "nvcr.io nvidia/tritonserver 26.02-py3"
+    );
     assert_eq!(read("localhost:5000/x"), "localhost:5000 x latest");
     assert_eq!(read("redis:7"), "registry-1.docker.io library/redis 7");
     assert_eq!(read("grafana/loki"), "registry-1.docker.io grafana/loki latest");
