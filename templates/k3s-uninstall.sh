@@ -44,5 +44,5 @@ for name in kubectl crictl ctr; do
   if [ "$(readlink -- "$bin/$name")" = k3s ]; then rm -f -- "$bin/$name"; fi
 done
 for path in /etc/rancher/k3s /run/k3s /run/flannel "$data" /var/lib/kubelet; do remove "$path"; done
-rm -f -- "$bin/k3s" "$bin/k3s-killall.sh" "$0"
+if [ "$status" -eq 0 ]; then rm -f -- "$bin/k3s" "$bin/k3s-killall.sh" "$0"; fi
 exit "$status"

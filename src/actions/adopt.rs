@@ -11,6 +11,9 @@ use crate::remote::Output;
 use crate::script::quote;
 use crate::secret;
 
+/// What is said of a config.yaml that is not read for this reason.
+const SECRET: &str = "config.yaml holds a secret";
+
 /// What a unit of k3s must run with for it to be taken over as it is.
 #[derive(Debug, Clone)]
 pub struct Adopt {
@@ -98,7 +101,7 @@ done
 proxy=$(printf '%s\n' "$variables" | grep -E '^(HTTP|HTTPS|NO)_PROXY=' | sort | sha256sum)
 printf 'proxy %s\n' "${{proxy%% *}}"
 [ -e "$config" ] || exit 0
-if {secrets}; then printf 'other config.yaml holds a secret\n'
+if {secrets}; then printf 'other %s\n' {secret}
 else printf 'config\n'; cat -- "$config"; fi
 "#,
             unit = quote(&self.unit),
@@ -106,6 +109,7 @@ else printf 'config\n'; cat -- "$config"; fi
             config = quote(self.config.path()),
             role = self.role,
             secrets = secret_keys::test(),
+            secret = quote(SECRET),
         ))
     }
 
@@ -131,6 +135,9 @@ else printf 'config\n'; cat -- "$config"; fi
             others.push(String::from("its config.yaml is not known yet"));
             return Ok(Verdict::Other(others));
         };
+        if others.iter().any(|other| other == SECRET) {
+            return Ok(Verdict::Other(others));
+        }
         let ours = settings(text)?;
         match settings(config) {
             Ok(theirs) => others.extend(differing(&ours, &theirs)),

@@ -37,9 +37,11 @@ impl Layout {
         let lines = environment_lines(inputs.cluster);
         Ok(Self {
             program: program(inputs)?,
-            unit: File::new(path, render(&UnitFile { role, environment: &environment })?),
+            unit: File::new(path, render(&UnitFile { role, environment: &environment })?)
+                .replaces_secrets(),
             environment: File::new(environment, render(&UnitEnvironment { lines: &lines })?)
-                .mode(0o600),
+                .mode(0o600)
+                .replaces_secrets(),
             adopt: Adopt::new(name, role, config, &lines),
             name,
         })
