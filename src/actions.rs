@@ -1,5 +1,6 @@
 //! The kinds of action; few, so that every step reads alike.
 
+pub use adopt::Adopt;
 pub use audit_rules::AuditRules;
 pub use command::Command;
 pub use etcd_member::EtcdMember;
@@ -26,6 +27,7 @@ pub use token_secret::TokenSecret;
 pub use unit::Unit;
 pub use wait::Wait;
 
+mod adopt;
 mod audit_rules;
 mod command;
 mod etcd_member;
@@ -46,6 +48,7 @@ mod packages;
 mod reject_rules;
 mod reload;
 mod require;
+mod secret_keys;
 mod sshd_values;
 mod sysctls;
 mod token_secret;
@@ -57,7 +60,6 @@ use anyhow::bail;
 use crate::action::{Answer, FileState, UnitState};
 use crate::remote::Output;
 
-/// Keeps what is at `$path` and which folders above it are missing, then makes those folders.
 ///
 /// Expects `path` and `folder` to be set; undone by [`RESTORE`].
 const KEEP: &str = r#"keep=$OCEANID_UNDO

@@ -115,6 +115,9 @@ pub enum Command {
         #[command(flatten)]
         apply: Apply,
     },
+    /// Resolve versions and hashes anew, show what moved, write oceanid.lock
+    #[command(after_help = "Example:\n  oceanid lock && git diff oceanid.lock")]
+    Lock,
     /// Prove that everything is as cluster.toml says; exit with 2 when it is not
     #[command(after_help = "Example:\n  oceanid verify || mail -s 'cluster drifted' ops")]
     Verify {

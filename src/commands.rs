@@ -14,9 +14,11 @@ use context::{Context, Teller};
 
 mod bootstrap;
 mod context;
+mod delivery;
 mod docs;
 mod facts;
 mod kubeconfig;
+mod lock;
 mod plan;
 mod rollback;
 mod status;
@@ -115,6 +117,7 @@ async fn run(cli: Cli, stop: Arc<Stop>) -> anyhow::Result<Exit> {
             }
             bootstrap::run(&context, selection, &apply, &purpose).await
         }
+        Command::Lock => lock::run(&Context::new(global, stop)?).await,
         Command::Verify { target } => verify::run(&Context::new(global, stop)?, target).await,
         Command::Rollback { nodes, run, yes } => {
             rollback::run(&Context::new(global, stop)?, nodes, run, yes).await

@@ -17,6 +17,7 @@ mod reach;
 pub(crate) mod reference;
 mod servers;
 mod shape;
+mod sources;
 pub(crate) mod suggest;
 mod syntax;
 mod topology;
@@ -32,6 +33,7 @@ use toml::de::DeTable;
 pub use self::file::{File, GitopsTool};
 pub use self::finding::{Diagnostic, Paint, Severity};
 use self::finding::{Finding, Findings};
+pub use self::syntax::is_version;
 use crate::cluster::Cluster;
 
 /// A file without errors.
@@ -114,10 +116,11 @@ fn cluster(file: &File, out: &mut Findings) -> Option<Cluster> {
     let networks = network::read(file, out);
     let hosts = nodes::read(file, out);
     let k3s = k3s::read(file, networks, &hosts, out);
-    let sources = extra::sources(&file.sources, out);
+    let sources = sources::read(&file.sources, out);
     extra::check(file, out);
     let baseline = baseline::read(file, out);
     servers::check(file, out);
+    let (tunnel, images) = extra::beside(file);
     caution::check(file, out);
     topology::check(file, &hosts, out);
     Some(Cluster {
@@ -128,6 +131,8 @@ fn cluster(file: &File, out: &mut Findings) -> Option<Cluster> {
         sources: sources?,
         guard: Duration::from_secs(*file.cluster.guard_seconds.value()),
         baseline,
+        tunnel,
+        images,
     })
 }
 

@@ -12,10 +12,12 @@ mod harden;
 mod k3s_agent;
 mod k3s_config;
 mod k3s_join;
+mod k3s_layout;
 mod k3s_server;
 mod k3s_version;
 mod nodes;
 mod prepare;
+mod ways;
 
 pub use k3s_join::taken;
 

@@ -6,14 +6,7 @@ use crate::sshd::Section;
 
 pub mod baseline;
 pub mod host;
-
-/// `/etc/systemd/system/k3s.service` and `k3s-agent.service`.
-#[derive(Debug, Template)]
-#[template(path = "k3s.service", escape = "none")]
-pub struct K3sUnit {
-    /// What k3s is told to be: `server` or `agent`.
-    pub role: &'static str,
-}
+pub mod k3s;
 
 /// `/etc/systemd/system/oceanid-rules.service`.
 #[derive(Debug, Template)]

@@ -195,7 +195,8 @@ fn all_steps(state: State) -> Vec<(String, Step)> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("cluster.toml");
     let cluster = oceanid::config::load(&file).expect("the example is valid").cluster;
     let sums = ["amd64", "arm64", "arm"].map(|arch| (arch.to_owned(), "0".repeat(64)));
-    let k3s = Release { version: cluster.k3s.version.clone(), sha256: sums.into() };
+    let version = cluster.k3s.version.clone();
+    let k3s = Release { version, sha256: sums.into(), ..Release::default() };
     let releases = Releases { k3s, ..Releases::default() };
     let facts = facts();
     let server = match state {

@@ -37,6 +37,13 @@ impl Command {
         self.undo = Undo::Run(script);
         self
     }
+
+    /// Sets what takes the command back once everything else is taken back.
+    #[must_use]
+    pub fn undo_last(mut self, script: Script) -> Self {
+        self.undo = Undo::Last(script);
+        self
+    }
 }
 
 impl Action for Command {

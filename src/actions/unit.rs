@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use anyhow::bail;
 
-use super::{Fetch, File, LAST_WORDS, file, unit};
+use super::adopt::Verdict;
+use super::{Adopt, Fetch, File, LAST_WORDS, file, output, unit};
 use crate::action::{Action, Answer, Change, Question, Undo, UnitState};
 use crate::script::{Script, quote};
 use crate::secret;
@@ -21,6 +22,7 @@ pub struct Unit {
     files: Vec<File>,
     programs: Vec<Fetch>,
     limit: Duration,
+    adopt: Option<Adopt>,
 }
 
 impl Unit {
@@ -31,6 +33,7 @@ impl Unit {
             files: Vec::new(),
             programs: Vec::new(),
             limit: Duration::from_secs(60),
+            adopt: None,
         }
     }
 
@@ -45,6 +48,13 @@ impl Unit {
     #[must_use]
     pub fn restarts_with_program(mut self, program: &Fetch) -> Self {
         self.programs.push(program.clone());
+        self
+    }
+
+    /// Takes the unit over without a restart when somebody else started it with the same settings.
+    #[must_use]
+    pub fn adopts(mut self, adopt: &Adopt) -> Self {
+        self.adopt = Some(adopt.clone());
         self
     }
 
@@ -150,6 +160,46 @@ mv -f -- {path}.new {path}
         Script::new(text).deadline(self.limit + Duration::from_secs(30))
     }
 
+    /// What became of a unit that somebody else laid down.
+    fn verdict(&self, seen: &[Answer]) -> anyhow::Result<Verdict> {
+        let Some(adopt) = &self.adopt else { return Ok(Verdict::NotForeign) };
+        let first = 2 + self.files.len();
+        let mut others = match adopt.verdict(output(seen, first + self.programs.len())?)? {
+            Verdict::NotForeign => return Ok(Verdict::NotForeign),
+            Verdict::Same => Vec::new(),
+            Verdict::Other(others) => others,
+        };
+        for (index, input) in self.files.iter().enumerate() {
+            if !adopt.covers(input.path()) && !input.has_content(file(seen, index + 2)?) {
+                others.push(format!("{} changes", input.path()));
+            }
+        }
+        for (index, program) in self.programs.iter().enumerate() {
+            if !program.is(seen, index + first)? {
+                others.push(format!("{} changes", program.path()));
+            }
+        }
+        Ok(if others.is_empty() { Verdict::Same } else { Verdict::Other(others) })
+    }
+
+    fn adoption(&self) -> Change {
+        let path = quote(&self.stamp_path());
+        let text = format!(
+            "systemctl daemon-reload\nsystemctl -q enable -- {name}\n\
+             mkdir -p -- /var/lib/oceanid/units\nprintf %s {stamp} >{path}.new\nmv -f -- {path}.new {path}\n",
+            name = quote(&self.name),
+            stamp = quote(&self.stamp().unwrap_or_default()),
+        );
+        Change {
+            summary: String::from(
+                "adopt: it runs with these settings already, nothing is restarted",
+            ),
+            diff: None,
+            apply: Script::new(text),
+            undo: Undo::Last(Script::new(format!("rm -f -- {path}\nsystemctl daemon-reload\n"))),
+        }
+    }
+
     fn undo(&self, seen: &UnitState) -> Undo {
         let (name, stamp) = (quote(&self.name), quote(&self.stamp_path()));
         if seen.active == "active" {
@@ -194,6 +244,7 @@ impl Action for Unit {
                 .map(|file| Question::File { path: file.path().to_owned(), unless: None }),
         );
         questions.extend(self.programs.iter().map(Fetch::question));
+        questions.extend(self.adopt.iter().map(Adopt::question));
         questions
     }
 
@@ -205,7 +256,13 @@ impl Action for Unit {
                 self.name
             );
         }
-        let reasons = self.reasons(seen)?;
+        let reasons = match self.verdict(seen)? {
+            Verdict::NotForeign => self.reasons(seen)?,
+            Verdict::Same => return Ok(Some(self.adoption())),
+            Verdict::Other(others) => {
+                vec![format!("take over another installation, restart once: {}", others.join(", "))]
+            }
+        };
         if reasons.is_empty() {
             return Ok(None);
         }

@@ -1,6 +1,7 @@
 //! `oceanid bootstrap` and `oceanid join`: the plan, a question, then the deed.
 
 use super::context::{Context, Look};
+use super::delivery;
 use super::plan::show;
 use crate::cli::Apply;
 use crate::fleet::{HostPlan, Selection};
@@ -31,6 +32,7 @@ pub async fn run(
     if !apply.yes && !agreed(context, &plans)? {
         return Ok(Exit::Interrupted);
     }
+    delivery::bring(context, &releases, &plans).await?;
     fleet.bury(&members).await?;
     if new {
         releases.save(&Releases::path(&context.file))?;

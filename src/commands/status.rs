@@ -17,6 +17,8 @@ use crate::script::Script;
 /// Asks the first server for every node; a node of cluster.toml that is missing or not well is an exit with 1.
 pub async fn run(context: &Context) -> anyhow::Result<Exit> {
     let server = context.cluster.first_server();
+    let releases = Releases::load(&Releases::path(&context.file))?;
+    let version = releases.version(&context.cluster)?;
     let selection = context.whole(vec![server.name.clone()])?;
     let dialer = context.dialer()?;
     let fleet = context.fleet(&dialer, &selection, 1, "status");
@@ -31,12 +33,11 @@ pub async fn run(context: &Context) -> anyhow::Result<Exit> {
         bail!("the API on `{}` does not answer: {}", server.name, output.stderr.trim());
     }
     let census = Census::read(&output.stdout)?;
-    let version = version(context)?;
     let rows: Vec<Row> = context
         .cluster
         .hosts
         .iter()
-        .map(|host| Row::new(host, &Wanted::of(&context.cluster, host, &version), &census))
+        .map(|host| Row::new(host, &Wanted::of(&context.cluster, host, version), &census))
         .collect();
     let foreign =
         census.nodes.iter().filter(|node| context.cluster.host(&node.metadata.name).is_none());
@@ -52,13 +53,6 @@ pub async fn run(context: &Context) -> anyhow::Result<Exit> {
     }
     let well = rows.iter().all(|row| row.trouble.is_none());
     Ok(if well { Exit::Done } else { Exit::Failed })
-}
-
-/// The exact version that nodes are to run: cluster.toml's, or what its channel was resolved to.
-fn version(context: &Context) -> anyhow::Result<String> {
-    let written = &context.cluster.k3s.version;
-    let locked = Releases::load(&Releases::path(&context.file))?.k3s.version;
-    Ok(if written.contains('+') || locked.is_empty() { written.clone() } else { locked })
 }
 
 struct Row {

@@ -314,8 +314,9 @@ pub(super) fn held(error: &Held) -> Explained {
 }
 
 pub(super) fn no_sums(error: &NoSums) -> Explained {
+    let key = if matches!(error, NoSums::NoVersion { .. }) { "channels" } else { "k3s" };
     let hint = format!(
-        "no host was touched; check `k3s.version` and `sources.k3s` in cluster.toml: \
+        "no host was touched; check `k3s.version` and `sources.{key}` in cluster.toml: \
          `curl -iL {}` shows what is served there",
         error.url()
     );

@@ -2,8 +2,9 @@
 
 use serde_json::json;
 
+use super::k3s_layout::Layout;
 use super::{Inputs, k3s_config, k3s_join, k3s_version};
-use crate::actions::{NodeReady, Unit};
+use crate::actions::NodeReady;
 use crate::k3s_settings;
 use crate::kube::{Identity, Wanted};
 use crate::step::Step;
@@ -14,27 +15,18 @@ pub fn k3s_agent(inputs: &Inputs<'_>) -> anyhow::Result<Step> {
     k3s_version::check_agent(inputs)?;
     k3s_join::check_name(inputs)?;
     let mut step = Step::new("k3s-agent");
-    let program = k3s_config::program(inputs)?;
     let token = k3s_join::agent_token(inputs, k3s_config::TOKEN)?;
     let mut keys = k3s_settings::agent(inputs.cluster, inputs.host, inputs.facts)?;
     keys.insert("server".into(), json!(format!("https://{}:6443", k3s.endpoint)));
     keys.insert("token-file".into(), json!(k3s_config::TOKEN));
     let config = k3s_config::file(keys, &k3s.agent)?;
-    let unit = k3s_config::unit("k3s-agent.service", "agent")?;
+    let layout = Layout::new(inputs, &config)?;
     // Before anything of k3s is installed: this host reaches the API, and it is the one that the token is for.
     step.ensure(k3s_join::server_is_ours(inputs));
-    step.ensure(program.clone());
+    layout.files(&mut step, inputs)?;
     step.ensure(token.clone());
     step.ensure(config.clone());
-    step.ensure(unit.clone());
-    step.ensure(
-        Unit::running("k3s-agent.service")
-            .restarts_with(&token)
-            .restarts_with(&config)
-            .restarts_with(&unit)
-            .restarts_with_program(&program)
-            .within(k3s.ready),
-    );
+    step.ensure(layout.running().restarts_with(&token).restarts_with(&config).within(k3s.ready));
     let wanted = Wanted::of(inputs.cluster, inputs.host, &inputs.releases.k3s.version);
     let name = &inputs.host.name;
     step.ensure(NodeReady::new(name, wanted, Identity::Node, "k3s-agent.service", k3s.ready));

@@ -2,8 +2,9 @@
 
 use serde_json::json;
 
+use super::k3s_layout::Layout;
 use super::{Inputs, k3s_config, k3s_join, k3s_version};
-use crate::actions::{File, Folder, NodeReady, Unit};
+use crate::actions::{File, Folder, NodeReady};
 use crate::k3s_settings::{self, cis};
 use crate::kube::{Identity, Wanted};
 use crate::step::Step;
@@ -16,32 +17,26 @@ pub fn k3s_server(inputs: &Inputs<'_>) -> anyhow::Result<Step> {
     let k3s = &inputs.cluster.k3s;
     k3s_version::check_server(inputs)?;
     let mut step = Step::new("k3s-server");
-    let program = k3s_config::program(inputs)?;
     let config = config(inputs)?;
-    let unit = k3s_config::unit("k3s.service", "server")?;
+    let layout = Layout::new(inputs, &config)?;
     let external = datastore::external(inputs);
     if let Some((is_reached, _)) = &external {
         step.ensure(is_reached.clone());
     }
-    step.ensure(program.clone());
+    layout.files(&mut step, inputs)?;
     if let Some(token) = datastore::server_token(inputs) {
         step.ensure(token);
         step.ensure(k3s_join::agent_token(inputs, k3s_config::AGENT_TOKEN)?);
     } else {
         step.ensure(k3s_join::agent_token_of_first());
     }
-    let mut service = Unit::running("k3s.service")
-        .restarts_with(&config)
-        .restarts_with(&unit)
-        .restarts_with_program(&program)
-        .within(k3s.ready);
+    let mut service = layout.running().restarts_with(&config).within(k3s.ready);
     if k3s.cis {
         for policy in policies(&mut step)? {
             service = service.restarts_with(&policy);
         }
     }
     step.ensure(config.clone());
-    step.ensure(unit.clone());
     if let Some((_, file)) = external {
         service = service.restarts_with(&file);
         step.ensure(file);

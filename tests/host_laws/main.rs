@@ -19,7 +19,7 @@ use oceanid::kube::{Identity, Wanted};
 use oceanid::receipt;
 use oceanid::remote::Remote as _;
 use oceanid::step::Step;
-use oceanid::templates::{K3sUnit, render};
+use oceanid::templates::{k3s, render};
 use operator::Operator;
 use serde_json::Value;
 
@@ -278,7 +278,9 @@ async fn node_ready(ground: &mut Ground<'_>) {
 
 fn units_are_clean_by_systemds_own_verdict(operator: &Operator) {
     let tethys = operator.lab.host("tethys");
-    let agent = render(&K3sUnit { role: "agent" }).expect("it renders");
+    let environment = "/etc/systemd/system/k3s-agent.service.env";
+    let agent = k3s::UnitFile { role: "agent", environment };
+    let agent = render(&agent).expect("it renders");
     let path = "etc/systemd/system/k3s-agent.service";
     std::fs::write(tethys.root().join(path), agent).expect("written");
     for unit in ["k3s", "k3s-agent"] {
