@@ -19,6 +19,7 @@ use crate::steps::{self, Inputs, Wave};
 pub use selection::Selection;
 
 mod across;
+mod doctor;
 mod guards;
 mod selection;
 mod waves;

@@ -109,6 +109,9 @@ pub struct NodeInfo {
     /// The version that runs: `v1.36.3+k3s1`.
     #[serde(default)]
     pub kubelet_version: String,
+    /// `/etc/machine-id` of the host.
+    #[serde(default, rename = "machineID")]
+    pub machine_id: String,
 }
 
 #[derive(Deserialize)]
