@@ -9,7 +9,7 @@ use super::network::{Clients, Control, Dns, Network};
 use super::pki::{self, Purpose};
 use super::store::{RESOURCES, Store};
 use super::token::{self, Token};
-use super::{agent, client::Client, config, controller, node, services, supervisor};
+use super::{agent, client::Client, config, controller, fitness, node, services, supervisor};
 use crate::settings::Settings;
 use crate::stamp::Version;
 use crate::{log, notify};
@@ -49,6 +49,8 @@ async fn run(options: Options) -> anyhow::Result<()> {
     // The real one needs its time until etcd and the API server are up; what it serves
     // before that is not ready.
     tokio::time::sleep(settings.start).await;
+    fitness::api_server(&cluster.options)?;
+    fitness::cgroups(&cluster.options, &settings)?;
     if kubelet.check().is_err() {
         bail!("kubelet exited: exit status 1");
     }
@@ -61,6 +63,7 @@ async fn run(options: Options) -> anyhow::Result<()> {
     };
     let clients = Clients { flannel: client("k3s-controller")?, proxy: client("kube-proxy")? };
     let control = Control::parse(&supervisor::config(&cluster))?;
+    fitness::network(&control, &settings)?;
     let dns = if services::has_dns(&cluster) { Dns::Here } else { Dns::Elsewhere };
     let network = Network::new(&kubelet, &cluster.paths, control, dns, clients)?;
     let (started, has_network) = watch::channel(false);
