@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::cluster::{Cluster, Host, Role};
 
-pub use causes::{CAUSES, Cause};
+pub use causes::{CAUSES, Cause, Evidence};
 pub use examine::{Examined, examine};
 pub use journal::Journal;
 pub use observed::{Answered, Observed};
@@ -132,23 +132,19 @@ pub fn unit(role: Role) -> &'static str {
 /// Every known cause that the host shows, the nearest to the root first; without one, that k3s does not run.
 #[must_use]
 pub fn diagnose(patient: &Patient<'_>) -> Vec<Finding> {
-    let shown: Vec<(&Cause, Vec<String>)> = CAUSES
-        .iter()
-        .filter_map(|cause| {
-            let evidence = cause.evidence(patient);
-            (!evidence.is_empty()).then_some((cause, evidence))
-        })
-        .collect();
+    let matched: Vec<(&Cause, Evidence)> =
+        CAUSES.iter().filter_map(|cause| Some((cause, cause.evidence(patient)?))).collect();
     let explained: Vec<&str> =
-        shown.iter().flat_map(|(cause, _)| cause.explains).copied().collect();
-    let mut findings: Vec<Finding> = shown
+        matched.iter().flat_map(|(cause, _)| cause.explains).copied().collect();
+    let mut findings: Vec<Finding> = matched
         .into_iter()
-        .filter(|(cause, _)| !explained.contains(&cause.name))
-        .map(|(cause, evidence)| Finding {
+        // What the host itself shows is true whatever else is.
+        .filter(|(cause, found)| found.shown.is_some() || !explained.contains(&cause.name))
+        .map(|(cause, found)| Finding {
             name: cause.name,
             cause: (cause.meaning)(patient),
+            evidence: found.said.into_iter().chain(found.shown).collect(),
             command: (cause.command)(patient),
-            evidence,
         })
         .collect();
     if findings.is_empty() {

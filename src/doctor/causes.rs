@@ -32,19 +32,26 @@ pub enum Proof {
     Both,
 }
 
+/// What shows a cause.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Evidence {
+    /// The newest line of the journal that says so.
+    pub said: Option<String>,
+    /// What the host shows, in words.
+    pub shown: Option<String>,
+}
+
 impl Cause {
-    /// What shows that `patient` has it; nothing where it does not.
+    /// What shows that `patient` has it; `None` where nothing does.
     #[must_use]
-    pub fn evidence(&self, patient: &Patient<'_>) -> Vec<String> {
+    pub fn evidence(&self, patient: &Patient<'_>) -> Option<Evidence> {
         let said = self.said.iter().find_map(|parts| patient.journal.find(parts));
-        if self.proof == Proof::Both && said.is_none() {
-            return Vec::new();
-        }
         let shown = (self.shown)(patient);
-        if self.proof == Proof::Both && shown.is_none() {
-            return Vec::new();
-        }
-        said.into_iter().chain(shown).collect()
+        let enough = match self.proof {
+            Proof::Either => said.is_some() || shown.is_some(),
+            Proof::Both => said.is_some() && shown.is_some(),
+        };
+        enough.then_some(Evidence { said, shown })
     }
 }
 

@@ -43,7 +43,7 @@ if [ -e "$config" ]; then
     -e 's/^\([a-z0-9-]*-key\):.*/\1:/' -e 's/^\(vpn-auth\):.*/\1:/' "$config" | list config
   sed -n -e 's/.*admission-control-config-file=\([^"'"'"' ]*\).*/\1/p' \
     -e 's/.*audit-policy-file=\([^"'"'"' ]*\).*/\1/p' \
-    -e 's/^token-file: *["'"'"']*\([^"'"'"' ]*\).*/\1/p' "$config" | while read -r file; do
+    -e 's/^token-file: *["'"'"']*\([^"'"'"' ]*\).*/\1/p' "$config" "$config.d"/*.yaml 2>/dev/null | while read -r file; do
     [ -e "$file" ] || say missing "$file"
   done
 fi
