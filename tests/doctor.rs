@@ -14,7 +14,6 @@ use serde_json::Value;
 const PATIENCE: Duration = Duration::from_secs(60);
 const CONFIG: &str = "/etc/rancher/k3s/config.yaml";
 const DROP_IN: &str = "/etc/rancher/k3s/config.yaml.d/90-test.yaml";
-const TOKEN: &str = "/etc/rancher/k3s/join-token";
 const CONTROLLERS: &str = "/sys/fs/cgroup/cgroup.controllers";
 /// What starts the unit of k3s again at once: the real five seconds are nothing that is tested here.
 const QUICK: &str = "for unit in k3s k3s-agent; do
@@ -109,7 +108,11 @@ const CASES: &[Case] = &[
         name: "duplicate-hostname",
         breaks: "sed -i 's/^node-name: .*/node-name: styx/' /etc/rancher/k3s/config.yaml",
         mends: "sed -i 's/^node-name: .*/node-name: meliae/' /etc/rancher/k3s/config.yaml",
-        evidence: &["Node password rejected, duplicate hostname", "the node `styx` is at", "and Ready"],
+        evidence: &[
+            "Node password rejected, duplicate hostname",
+            "the node `styx` is at",
+            "and Ready",
+        ],
         command: "oceanid bootstrap --only k3s-agent meliae",
     },
     Case {
@@ -131,8 +134,12 @@ fn every_known_cause_is_found_with_its_evidence_and_what_to_type() {
         [HostSpec::new("tethys"), HostSpec::new("styx"), HostSpec::new("meliae").disk(4096)];
     let operator = Operator::before(Topology::of(hosts.into()));
     operator.edit(|table| {
-        table["k3s"]["ready-seconds"] = 60.into();
-        table["ssh"]["connect-seconds"] = 3.into();
+        for (section, key, seconds) in [("k3s", "ready-seconds", 60), ("ssh", "connect-seconds", 3)]
+        {
+            let empty = || toml::Table::new().into();
+            let section = table.entry(section).or_insert_with(empty).as_table_mut();
+            section.expect("a section").insert(key.to_owned(), seconds.into());
+        }
     });
     for host in operator.lab.hosts() {
         host.exec(QUICK).expect("a shell");
@@ -184,20 +191,23 @@ fn a_failing_join_says_why(operator: &Operator) {
         meliae.exec(mends).expect("a shell");
         said
     };
-    let drop = "-p tcp --dport 6443 -j DROP";
-    let blocked = join(&format!("iptables -I OUTPUT {drop}"), &format!("iptables -D OUTPUT {drop}"));
+    let tethys = operator.lab.host("tethys");
+    let drop = format!("INPUT -s {} -p tcp --dport 6443 -j DROP", meliae.address);
+    tethys.exec(&format!("iptables -I {drop}")).expect("a shell");
+    let blocked = join(":", ":");
+    tethys.exec(&format!("iptables -D {drop}")).expect("a shell");
     tells(&blocked, &["cause: port 6443 of", "evidence: from there, https://", "try: `oceanid"]);
     let unknown = join(
         &format!("mkdir -p {CONFIG}.d; echo 'bogus-key: 1' >{DROP_IN}"),
         &format!("rm {DROP_IN}"),
     );
-    tells(&unknown, &["cause: k3s", "does not know the key `bogus-key`", "evidence: flag provided"]);
-    let refused = {
-        meliae.exec("echo SIM_CGROUPS=v1 >>/etc/sim.env").expect("a shell");
-        let said = operator.run(&["join", "meliae", "--yes", "--json"]).exits(1);
-        meliae.exec("sed -i '/^SIM_CGROUPS/d' /etc/sim.env").expect("a shell");
-        said
-    };
+    tells(
+        &unknown,
+        &["cause: k3s", "does not know the key `bogus-key`", "evidence: flag provided"],
+    );
+    meliae.exec("echo SIM_CGROUPS=v1 >>/etc/sim.env").expect("a shell");
+    let refused = operator.run(&["join", "meliae", "--yes", "--json"]).exits(1);
+    meliae.exec("sed -i '/^SIM_CGROUPS/d' /etc/sim.env").expect("a shell");
     let failed = refused.events("host-failed");
     let finding = &failed[0]["findings"][0];
     assert_eq!(finding["name"], "cgroup-v1", "{failed:?}");
@@ -240,13 +250,7 @@ fn restarted(host: &Host, change: &str) {
 }
 
 #[track_caller]
-fn seen(
-    operator: &Operator,
-    host: &str,
-    name: &str,
-    evidence: &[&str],
-    command: &str,
-) -> String {
+fn seen(operator: &Operator, host: &str, name: &str, evidence: &[&str], command: &str) -> String {
     let begun = Instant::now();
     let finding = loop {
         let said = operator.run(&["doctor", host, "--json"]);
@@ -296,7 +300,8 @@ fn a_clock_that_is_wrong(operator: &Operator) -> String {
     styx.skew_clock(-7200).expect("a fault");
     restarted(styx, ":");
     let evidence = ["is before", "its clock is 2 h behind the server's"];
-    let told = seen(operator, "styx", "clock-skew", &evidence, "on styx, `timedatectl set-ntp true`");
+    let told =
+        seen(operator, "styx", "clock-skew", &evidence, "on styx, `timedatectl set-ntp true`");
     styx.set_clock().expect("mended");
     restarted(styx, ":");
     is_well_again(operator, "styx");
@@ -371,7 +376,8 @@ fn snapshot(name: &str, told: &str) {
     for line in told.lines() {
         let text = line.trim_start();
         let output = line.starts_with("    ") && !line.starts_with("     ");
-        let own = !line.starts_with("  ") || output || begins.iter().any(|start| text.starts_with(start));
+        let own =
+            !line.starts_with("  ") || output || begins.iter().any(|start| text.starts_with(start));
         if own || plain.is_empty() {
             let _ = write!(plain, "\n{}", line.trim_end());
         } else {

@@ -81,9 +81,7 @@ pub const CAUSES: &[Cause] = &[
         shown: signs::cgroup_v1,
         proof: Proof::Either,
         explains: &["cgroup-memory"],
-        meaning: |_| {
-            String::from("the host uses cgroup v1, which Kubernetes refuses from 1.35 on")
-        },
+        meaning: |_| String::from("the host uses cgroup v1, which Kubernetes refuses from 1.35 on"),
         command: commands::cgroup_v1,
     },
     Cause {
@@ -123,7 +121,9 @@ pub const CAUSES: &[Cause] = &[
         proof: Proof::Either,
         explains: &[],
         meaning: |_| {
-            String::from("kernel parameters are not those that `protect-kernel-defaults` insists on")
+            String::from(
+                "kernel parameters are not those that `protect-kernel-defaults` insists on",
+            )
         },
         command: commands::sysctls,
     },
@@ -134,7 +134,9 @@ pub const CAUSES: &[Cause] = &[
         proof: Proof::Either,
         explains: &[],
         meaning: |_| {
-            String::from("the kernel has no WireGuard, which the flannel backend needs on every node")
+            String::from(
+                "the kernel has no WireGuard, which the flannel backend needs on every node",
+            )
         },
         command: commands::no_wireguard,
     },
@@ -181,9 +183,7 @@ pub const CAUSES: &[Cause] = &[
         shown: signs::namesake,
         proof: Proof::Both,
         explains: &["node-password"],
-        meaning: |patient| {
-            format!("another machine is the cluster's node `{}`", patient.node())
-        },
+        meaning: |patient| format!("another machine is the cluster's node `{}`", patient.node()),
         command: commands::namesake,
     },
     Cause {

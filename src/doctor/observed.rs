@@ -32,7 +32,7 @@ pub struct Observed {
     pub missing: Vec<String>,
     /// The CA's hash in the host's join token.
     pub token_ca: Option<String>,
-    /// The kernel has WireGuard; not asked where it does not matter.
+    /// The kernel has `WireGuard`; not asked where it does not matter.
     pub wireguard: Option<bool>,
     /// How the API answers from there; not asked of the first server.
     pub api: Option<Answered>,

@@ -1,5 +1,6 @@
 //! The one read-only script that looks at a host.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::unit;
@@ -75,11 +76,11 @@ journalctl -q -u "$unit" -n 400 --no-pager -o cat --since "-${ago}s" 2>/dev/null
 exit 0
 "#;
 
-/// Whether the kernel can make WireGuard's device, without making one.
-const ASK_WIREGUARD: &str = r#"if [ -d /sys/module/wireguard ] || [ -d /sys/class/net/flannel-wg ] ||
+/// Whether the kernel can make `WireGuard`'s device, without making one.
+const ASK_WIREGUARD: &str = r"if [ -d /sys/module/wireguard ] || [ -d /sys/class/net/flannel-wg ] ||
   modprobe -nq wireguard 2>/dev/null || grep -q ' wg_noise_init' /proc/kallsyms 2>/dev/null
 then say wireguard yes; else say wireguard no; fi
-"#;
+";
 
 /// How the API answers there, and whose it is; `$url` is its address.
 const ASK_API: &str = r#"if command -v curl >/dev/null; then
@@ -100,13 +101,13 @@ pub fn ask(cluster: &Cluster, host: &Host, since: Since) -> Script {
     }
     if host.name != cluster.first_server().name {
         let url = format!("https://{}:6443", cluster.k3s.endpoint);
-        text.push_str(&format!("url={}\n{ASK_API}", quote(&url)));
+        let _ = write!(text, "url={}\n{ASK_API}", quote(&url));
     }
     let ago = match since {
         Since::Start => String::new(),
         Since::Ago(time) => (time.as_secs() + 2).to_string(),
     };
-    text.push_str(&format!("ago={ago}\n{ASK_JOURNAL}"));
+    let _ = write!(text, "ago={ago}\n{ASK_JOURNAL}");
     Script::new(text).deadline(Duration::from_secs(60))
 }
 

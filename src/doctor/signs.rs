@@ -155,9 +155,11 @@ pub fn namesake(patient: &Patient<'_>) -> Option<String> {
 
 pub fn expired(patient: &Patient<'_>) -> Option<String> {
     // What is over by the operator's clock; a clock that is wrong is another cause.
-    let over = |ends: i64| jiff::Timestamp::from_second(ends).ok().filter(|ends| {
-        ends.as_duration().as_secs_f64() < patient.now
-    });
+    let over = |ends: i64| {
+        jiff::Timestamp::from_second(ends)
+            .ok()
+            .filter(|ends| ends.as_duration().as_secs_f64() < patient.now)
+    };
     let found = patient
         .seen
         .certificates

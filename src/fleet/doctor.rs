@@ -41,8 +41,7 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
                 Ok(remote) => remote,
                 Err(error) => return (*host, Err(error.clone().into())),
             };
-            let examined =
-                examine(cluster, host, remote, server, ca.clone(), Since::Start).await;
+            let examined = examine(cluster, host, remote, server, ca.clone(), Since::Start).await;
             (*host, examined.map_err(anyhow::Error::from))
         }))
         .await
@@ -67,8 +66,7 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
             None => (None, None),
         };
         let since = Since::Ago(begun.elapsed());
-        let examined =
-            examine(self.cluster, member.host, &member.remote, remote, ca, since).await;
+        let examined = examine(self.cluster, member.host, &member.remote, remote, ca, since).await;
         // The host just failed; that it cannot be looked at is not the news.
         match examined {
             Ok(Examined { findings, .. }) if !findings.is_empty() => {
