@@ -142,6 +142,12 @@ pub enum Command {
     /// Show the nodes as the cluster sees them; exit with 1 when one is not well
     #[command(after_help = "Example:\n  oceanid status --json")]
     Status,
+    /// Find out why k3s does not run; exit with 1 when something is found
+    #[command(after_help = "Examples:\n  oceanid doctor\n  oceanid doctor styx --json")]
+    Doctor {
+        /// Nodes; all when left out
+        nodes: Vec<String>,
+    },
     /// Print the administrator's kubeconfig
     #[command(after_help = "Example:\n  oceanid kubeconfig --out ~/.kube/oceanid.yaml")]
     Kubeconfig {

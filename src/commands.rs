@@ -16,6 +16,7 @@ mod bootstrap;
 mod context;
 mod delivery;
 mod docs;
+mod doctor;
 mod facts;
 mod kubeconfig;
 mod lock;
@@ -123,6 +124,7 @@ async fn run(cli: Cli, stop: Arc<Stop>) -> anyhow::Result<Exit> {
             rollback::run(&Context::new(global, stop)?, nodes, run, yes).await
         }
         Command::Status => status::run(&Context::new(global, stop)?).await,
+        Command::Doctor { nodes } => doctor::run(&Context::new(global, stop)?, nodes).await,
         Command::Kubeconfig { out } => kubeconfig::run(&Context::new(global, stop)?, out).await,
         Command::Trust { node, fingerprint } => {
             trust::run(&Context::new(global, stop)?, &node, fingerprint.as_deref()).await

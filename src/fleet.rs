@@ -21,6 +21,7 @@ use crate::steps::{self, Inputs, Servers, Terms, Wave};
 pub use selection::{OldNodes, Selection};
 
 mod across;
+mod doctor;
 mod fitness;
 mod guards;
 mod selection;

@@ -8,6 +8,7 @@ pub mod cluster;
 pub mod commands;
 pub mod config;
 pub mod docs;
+pub mod doctor;
 pub mod engine;
 pub mod exposure;
 pub mod facts;

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use oceanid::action::{Answer, Change, FileKind, FileState, Question, Undo, UnitState};
 use oceanid::actions::{File, Wait};
 use oceanid::cluster::{Cluster, Host, Role};
+use oceanid::doctor::{self, Since};
 use oceanid::facts::{self, Facts};
 use oceanid::guard::{self, Guard, Watch};
 use oceanid::lock::{self, Lock};
@@ -49,6 +50,7 @@ async fn every_rendered_script_is_clean_by_shellcheck_and_parses_in_dash_and_bas
     for role in [Role::Server, Role::Agent] {
         scripts.add(format!("facts.{role:?}"), facts::script(role).text());
     }
+    scripts.doctor();
     scripts.lock().await;
     scripts.guard().await;
     assert!(scripts.0.len() > 60, "only {} scripts", scripts.0.len());
@@ -107,6 +109,19 @@ impl Scripts {
                 format!("{name}.back"),
                 &format!("set -eu\n: \"$OCEANID_UNDO\"\n{}", undo.text()),
             );
+        }
+    }
+
+    /// The look at a host whose k3s does not run, with and without all that may be asked.
+    fn doctor(&mut self) {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("cluster.toml");
+        let cluster = oceanid::config::load(&file).expect("the example is valid").cluster;
+        for host in &cluster.hosts {
+            for since in [Since::Start, Since::Ago(std::time::Duration::from_secs(9))] {
+                let name = format!("doctor.{}.{since:?}", host.name).replace(['(', ')'], ".");
+                let text = format!("set -eu\n{}", doctor::ask(&cluster, host, since).text());
+                self.add(name, &text);
+            }
         }
     }
 

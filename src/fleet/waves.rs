@@ -1,6 +1,7 @@
 //! Bringing it about: servers one by one, agents side by side, then the cluster's own things.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use futures::StreamExt as _;
 
@@ -66,7 +67,9 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
             if member.host.role != Role::Server || !course.failures.is_empty() {
                 continue;
             }
-            let done = self.host(member, first.as_ref(), course, Wave::Host).await;
+            let begun = Instant::now();
+            let mut done = self.host(member, first.as_ref(), course, Wave::Host).await;
+            done.result = self.diagnosed(member, None, begun, done.result).await;
             course.note(index, &member.host.name, done);
             if course.counts.get(index).is_some_and(|count| *count > 0) {
                 match gather(&member.remote, member.host.role).await {
@@ -80,6 +83,8 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
     /// New agents side by side; those that are Ready and whose k3s will be restarted one by one after them.
     async fn agents(&self, members: &[Member<'a, D::Remote>], course: &mut Course<'_>) {
         let first = first_server(self.cluster, members);
+        let name = &self.cluster.first_server().name;
+        let server = members.iter().find(|member| member.host.name == *name);
         let agents =
             members.iter().enumerate().filter(|(_, member)| member.host.role == Role::Agent);
         let (in_use, others): (Vec<_>, Vec<_>) =
@@ -87,7 +92,9 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
         let shared = &*course;
         let results: Vec<_> = futures::stream::iter(others)
             .map(|(index, member)| async move {
-                let done = self.host(member, first, shared, Wave::Host).await;
+                let begun = Instant::now();
+                let mut done = self.host(member, first, shared, Wave::Host).await;
+                done.result = self.diagnosed(member, server, begun, done.result).await;
                 self.tell_end(&member.host.name, done.changes, done.result.as_ref().err());
                 (index, &member.host.name, done)
             })

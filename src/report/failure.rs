@@ -5,9 +5,11 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
+use super::diagnosis;
 use super::hint::{self, Explained};
 use super::text::{Place, Style, clean, count, last_written};
 use crate::config::Invalid;
+use crate::doctor::{Diagnosed, Finding};
 use crate::engine::{ChangeFailed, Interrupted, NotHeld, NotPutBack, PutBack};
 use crate::guard::{TakenBack, Unconfirmed};
 use crate::lock::Held;
@@ -91,6 +93,8 @@ pub struct Failure {
     pub causes: Vec<String>,
     /// The last lines of the failed script's output.
     pub output: Vec<String>,
+    /// Known causes that the host shows.
+    pub findings: Vec<Finding>,
     /// What to type next.
     pub hint: Option<String>,
     /// The host, unless the message names it.
@@ -116,11 +120,16 @@ impl Failure {
             details: explained.details,
             causes: Vec::new(),
             output: Vec::new(),
+            findings: Vec::new(),
             hint: explained.hint,
             prefix: None,
         };
+        // Found out after the error, in whose words it speaks.
+        let diagnosed = error.downcast_ref::<Diagnosed>();
+        failure.findings.extend(diagnosed.iter().flat_map(|found| found.findings.clone()));
         let mut texts = error
             .chain()
+            .skip(usize::from(diagnosed.is_some()))
             .map(|cause| failure.take_hint(&cause.to_string()))
             .collect::<Vec<_>>()
             .into_iter();
@@ -196,6 +205,9 @@ impl Failure {
         for line in &self.output {
             Place { first: "    ", rest: "        ", columns }.write(out, line)?;
         }
+        for finding in &self.findings {
+            diagnosis::write(finding, out, style, columns)?;
+        }
         if let Some(text) = &self.hint {
             let first = format!("  {} ", style.cyan("hint:"));
             paragraphs(out, &first, "        ", text, columns)?;
@@ -221,7 +233,7 @@ impl Detail {
 }
 
 /// One paragraph for each line of `text`.
-fn paragraphs(
+pub(super) fn paragraphs(
     out: &mut dyn Write,
     first: &str,
     rest: &str,

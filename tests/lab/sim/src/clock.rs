@@ -22,6 +22,11 @@ pub fn unix() -> i64 {
     Timestamp::now().as_second()
 }
 
+/// Returns the time by which certificates are made and judged.
+pub fn of_certificates() -> Timestamp {
+    Timestamp::now() + SignedDuration::from_secs(crate::settings::clock_ahead())
+}
+
 /// Returns the whole seconds since the RFC 3339 time `then`; none where it is no such time.
 pub fn seconds_since(then: &str) -> Option<i64> {
     let then: Timestamp = then.parse().ok()?;

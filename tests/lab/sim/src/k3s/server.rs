@@ -11,8 +11,8 @@ use super::pki::{self, Purpose};
 use super::store::{RESOURCES, Store};
 use super::token::{self, Token};
 use super::{
-    agent, apiserver, client, client::Client, config, controller, external, join, node, services,
-    supervisor,
+    agent, apiserver, client, client::Client, config, controller, external, fitness, join, node,
+    services, supervisor,
 };
 use crate::settings::Settings;
 use crate::stamp::Version;
@@ -63,6 +63,7 @@ async fn run(options: Options) -> anyhow::Result<()> {
     // before that is not ready.
     tokio::time::sleep(settings.start).await;
     apiserver::check(&cluster.options)?;
+    fitness::cgroups(&cluster.options, &settings)?;
     majority(&cluster).await;
     if kubelet.check().is_err() {
         bail!("kubelet exited: exit status 1");
@@ -76,6 +77,7 @@ async fn run(options: Options) -> anyhow::Result<()> {
     };
     let clients = Clients { flannel: client("k3s-controller")?, proxy: client("kube-proxy")? };
     let control = Control::parse(&supervisor::config(&cluster))?;
+    fitness::network(&control, &settings)?;
     let dns = if services::has_dns(&cluster) { Dns::Here } else { Dns::Elsewhere };
     let network = Network::new(&kubelet, &cluster.paths, control, dns, clients)?;
     let (started, has_network) = watch::channel(false);
