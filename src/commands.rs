@@ -18,8 +18,10 @@ mod facts;
 mod kubeconfig;
 mod plan;
 mod rollback;
+mod server;
 mod status;
 mod trust;
+mod tunnel;
 mod unlock;
 mod validate;
 mod verify;
@@ -63,6 +65,10 @@ impl Stop {
 /// Runs the command; the first Ctrl-C lets the running change end, the second leaves it to the host.
 async fn interruptible(cli: Cli) -> anyhow::Result<Exit> {
     let stop = Arc::new(Stop::default());
+    if matches!(cli.command, Command::Tunnel { .. }) {
+        // Ctrl-C is how it ends.
+        return run(cli, stop).await;
+    }
     let twice = async {
         interrupt().await;
         stop.asked.store(true, Ordering::SeqCst);
@@ -116,7 +122,8 @@ async fn run(cli: Cli, stop: Arc<Stop>) -> anyhow::Result<Exit> {
             rollback::run(&Context::new(global, stop)?, nodes, run, yes).await
         }
         Command::Status => status::run(&Context::new(global, stop)?).await,
-        Command::Kubeconfig { out } => kubeconfig::run(&Context::new(global, stop)?, out).await,
+        Command::Kubeconfig(wanted) => kubeconfig::run(&Context::new(global, stop)?, wanted).await,
+        Command::Tunnel { port } => tunnel::run(&Context::new(global, stop)?, port).await,
         Command::Trust { node, fingerprint } => {
             trust::run(&Context::new(global, stop)?, &node, fingerprint.as_deref()).await
         }

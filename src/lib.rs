@@ -2,6 +2,7 @@
 
 pub mod action;
 pub mod actions;
+pub mod certificate;
 pub mod cli;
 pub mod cluster;
 pub mod commands;
@@ -14,6 +15,7 @@ pub mod firewall;
 pub mod fleet;
 pub mod guard;
 pub mod kube;
+pub mod kubeconfig;
 pub mod lock;
 pub mod probe;
 pub mod receipt;
@@ -26,3 +28,4 @@ pub mod sshd;
 pub mod step;
 pub mod steps;
 pub mod templates;
+pub mod tunnel;

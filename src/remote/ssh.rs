@@ -21,6 +21,8 @@ use crate::cluster::Host;
 use crate::script::{Body, Script};
 use crate::secret;
 
+mod forward;
+
 /// How much later than the host we give up on a script ourselves.
 const GRACE: Duration = Duration::from_secs(15);
 
