@@ -121,7 +121,7 @@ async fn run(cli: Cli, stop: Arc<Stop>) -> anyhow::Result<Exit> {
         Command::Rollback { nodes, run, yes } => {
             rollback::run(&Context::new(global, stop)?, nodes, run, yes).await
         }
-        Command::Status => status::run(&Context::new(global, stop)?).await,
+        Command::Status => status::run(Context::new(global, stop)?).await,
         Command::Kubeconfig(wanted) => kubeconfig::run(&Context::new(global, stop)?, wanted).await,
         Command::Tunnel { port } => tunnel::run(&Context::new(global, stop)?, port).await,
         Command::Trust { node, fingerprint } => {

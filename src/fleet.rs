@@ -106,12 +106,17 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
         self.cluster.hosts.iter().filter(|host| self.selection.has_node(&host.name)).collect()
     }
 
+    /// Connects to every host and asks what it is; who fails is no reason not to look at the others.
+    pub async fn reach(&self) -> Vec<Result<Member<'a, D::Remote>, Failure>> {
+        join_all(self.hosts().into_iter().map(|host| self.enter(host))).await
+    }
+
     /// Connects to every host and asks what it is; one failure stops the run before anything is touched.
     ///
     /// # Errors
     /// With every host that could not be entered or is not fit.
     pub async fn muster(&self) -> Result<Vec<Member<'a, D::Remote>>, Vec<Failure>> {
-        let found = join_all(self.hosts().into_iter().map(|host| self.enter(host))).await;
+        let found = self.reach().await;
         let mut members = Vec::new();
         let mut failures = Vec::new();
         for result in found {
@@ -182,6 +187,23 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
         members: &[Member<'a, D::Remote>],
         releases: &Releases,
     ) -> Result<Vec<HostPlan>, Vec<Failure>> {
+        let mut plans = Vec::new();
+        let mut failures = Vec::new();
+        for result in self.plan_each(members, releases).await {
+            match result {
+                Ok(plan) => plans.push(plan),
+                Err(failure) => failures.push(failure),
+            }
+        }
+        if failures.is_empty() { Ok(plans) } else { Err(failures) }
+    }
+
+    /// As [`Self::plan`], for each host by itself and in the order of `members`.
+    pub async fn plan_each(
+        &self,
+        members: &[Member<'a, D::Remote>],
+        releases: &Releases,
+    ) -> Vec<Result<HostPlan, Failure>> {
         let first = first_server(self.cluster, members);
         let looks = members.iter().map(|member| async move {
             let failed = |error: anyhow::Error| Failure { host: member.host.name.clone(), error };
@@ -197,15 +219,7 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
             });
             Ok(HostPlan { host: member.host.name.clone(), changes, notes })
         });
-        let mut plans = Vec::new();
-        let mut failures = Vec::new();
-        for result in join_all(looks).await {
-            match result {
-                Ok(plan) => plans.push(plan),
-                Err(failure) => failures.push(failure),
-            }
-        }
-        if failures.is_empty() { Ok(plans) } else { Err(failures) }
+        join_all(looks).await
     }
 }
 

