@@ -7,7 +7,7 @@ use crate::cluster::{Cluster, Host, Role};
 use crate::kube::Node;
 use crate::report::Failure;
 
-pub use look::{Look, Snapshots, Token, look};
+pub use look::{Look, Snapshots, Token, look, probe};
 
 mod look;
 

@@ -405,3 +405,49 @@ fn two_writers_do_not_meet() {
     assert!(refused.contains("is being changed by another program\nhint: "), "{refused}");
     assert_eq!(fs::read_to_string(&file).expect("there"), OTHERS);
 }
+
+/// Written by hand: everything that YAML 1.1 reads in its own way.
+const BY_HAND: &str = r#"---
+# a comment
+apiVersion: v1
+kind: Config
+clusters:
+- name: one
+  cluster: &base
+    server: "https://one"
+    insecure-skip-tls-verify: yes
+    extensions:
+    - name: plain
+      extension:
+        bools: [yes, No, on, OFF, true, y, n]
+        numbers: [0600, 0o17, 0x1F, 1_000, 1e3, 12.50, -0, +7, 9007199254740993, 1e400x]
+        texts: [2026-11-24, 12:30:45, 1.2.3, ~x, "null", '0600', 'yes']
+        nothing: [~, null, '']
+        folded: >-
+          two lines
+          folded
+        literal: |
+          two
+            lines
+        empty: {}
+        none: []
+- name: two
+  cluster:
+    <<: *base
+    server: https://two
+contexts:
+- {name: one, context: {cluster: one, user: one}}
+users:
+- name: one
+  user: {token: "hunter2"}
+"#;
+
+#[test]
+fn what_was_written_by_hand_says_the_same_to_kubectl() {
+    let before = seen_by_kubectl(BY_HAND);
+    let mut after =
+        without(seen_by_kubectl(&merged(BY_HAND, "ocean").expect("it is new")), "ocean");
+    assert_eq!(after["current-context"].take(), "ocean");
+    after["current-context"] = json!("");
+    assert_eq!(after, before);
+}

@@ -240,7 +240,9 @@ fn local(name: &str, ca: Option<&str>) -> Option<Local> {
     // A broken file is for `oceanid kubeconfig` to complain of.
     let access = place.read().ok()??.access(name, &|file| place.named(file)).ok()?;
     let same = ca.is_none_or(|ca| access.ca.trim_ascii() == ca.trim().as_bytes());
-    let file = place.path.display().to_string();
+    let home = std::env::home_dir().and_then(|home| place.path.strip_prefix(home).ok());
+    let file = home
+        .map_or_else(|| place.path.display().to_string(), |rest| format!("~/{}", rest.display()));
     Some(Local { file, name: name.to_owned(), ends: access.leaf().ok()?.ends, same })
 }
 

@@ -62,16 +62,22 @@ pub struct Token {
     pub ends: Option<Timestamp>,
 }
 
+/// Everything that `host` is asked, as one read-only script.
+#[must_use]
+pub fn probe(cluster: &Cluster, host: &Host) -> Probe {
+    let mut asked = vec![certificates()];
+    if host.role == Role::Server {
+        asked.extend([kube::get(Identity::Admin, &host.name), snapshots(cluster), tokens()]);
+    }
+    Probe::new(asked.into_iter().map(Question::Script).collect())
+}
+
 /// Looks at a host in one execution.
 ///
 /// # Errors
 /// When the host does not answer.
 pub async fn look<R: Remote>(remote: &R, cluster: &Cluster, host: &Host) -> anyhow::Result<Look> {
-    let mut asked = vec![certificates()];
-    if host.role == Role::Server {
-        asked.extend([kube::get(Identity::Admin, &host.name), snapshots(cluster), tokens()]);
-    }
-    let probe = Probe::new(asked.into_iter().map(Question::Script).collect());
+    let probe = probe(cluster, host);
     let output = remote.run(&probe.script(), &|_: &str| ()).await?;
     let answers = probe.answers(&output).context("cannot read the host's state")?;
     let mut answers = answers.into_iter().filter_map(|answer| match answer {
