@@ -210,6 +210,21 @@ fn foreign() -> impl Strategy<Value = Value> {
     })
 }
 
+/// JSON, which is YAML; all beyond ASCII is escaped: YAML 1.1 takes a bare U+0085 for a line's end.
+fn file(config: &Value) -> String {
+    let mut text = String::new();
+    for c in config.to_string().chars() {
+        if c.is_ascii() {
+            text.push(c);
+            continue;
+        }
+        for unit in c.encode_utf16(&mut [0; 2]) {
+            text.push_str(&format!("\\u{unit:04x}"));
+        }
+    }
+    text
+}
+
 /// Everything but what is called `name`.
 fn without(mut config: Value, name: &str) -> Value {
     for list in ["clusters", "contexts", "users"] {
@@ -229,9 +244,8 @@ proptest! {
 
     #[test]
     fn a_merge_keeps_every_foreign_entry_in_its_place_and_a_second_one_changes_nothing(config in foreign()) {
-        // JSON is YAML, too.
-        let before = parse(&config.to_string());
-        let once = merged(&config.to_string(), "ocean").expect("nothing of that name is there");
+        let before = parse(&file(&config));
+        let once = merged(&file(&config), "ocean").expect("nothing of that name is there");
         let (seen, kept) = (value(&once), value(&rendered(&before)));
         prop_assert_eq!(&kept, &config);
         let order = |config: &Value| config.as_object().expect("a map").keys().cloned().collect::<Vec<_>>();
@@ -253,8 +267,8 @@ proptest! {
 
     #[test]
     fn kubectl_reads_every_foreign_entry_as_before(config in foreign()) {
-        let before = seen_by_kubectl(&config.to_string());
-        let after = seen_by_kubectl(&merged(&config.to_string(), "ocean").expect("nothing is there"));
+        let before = seen_by_kubectl(&file(&config));
+        let after = seen_by_kubectl(&merged(&file(&config), "ocean").expect("nothing is there"));
         let mut left = without(after, "ocean");
         if config.get("current-context").is_none() {
             prop_assert_eq!(left["current-context"].take(), json!("ocean"));
