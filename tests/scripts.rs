@@ -12,6 +12,7 @@ use oceanid::cluster::{Cluster, Host, Role};
 use oceanid::doctor::{self, Since};
 use oceanid::facts::{self, Facts};
 use oceanid::guard::{self, Guard, Watch};
+use oceanid::health;
 use oceanid::lock::{self, Lock};
 use oceanid::probe::Probe;
 use oceanid::receipt::{self, Entry, Intent};
@@ -51,6 +52,10 @@ async fn every_rendered_script_is_clean_by_shellcheck_and_parses_in_dash_and_bas
         scripts.add(format!("facts.{role:?}"), facts::script(role).text());
     }
     scripts.doctor();
+    let cluster = cluster();
+    for host in &cluster.hosts {
+        scripts.add(format!("status.{}", host.name), health::probe(&cluster, host).script().text());
+    }
     scripts.lock().await;
     scripts.guard().await;
     assert!(scripts.0.len() > 60, "only {} scripts", scripts.0.len());
@@ -206,9 +211,13 @@ impl Remote for Recorder {
     }
 }
 
-fn all_steps(state: State) -> Vec<(String, Step)> {
+fn cluster() -> Cluster {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("cluster.toml");
-    let cluster = oceanid::config::load(&file).expect("the example is valid").cluster;
+    oceanid::config::load(&file).expect("the example is valid").cluster
+}
+
+fn all_steps(state: State) -> Vec<(String, Step)> {
+    let cluster = cluster();
     let sums = ["amd64", "arm64", "arm"].map(|arch| (arch.to_owned(), "0".repeat(64)));
     let version = cluster.k3s.version.clone();
     let k3s = Release { version, sha256: sums.into(), ..Release::default() };

