@@ -213,7 +213,8 @@ mod tests {
             let terms = Terms { servers, ..Terms::default() };
             let inputs = inputs(&cluster, "styx", (&own, server), (&releases, terms));
             let file = agent_token(&inputs, "/x").map_err(|error| error.to_string())?;
-            let planned = file.diff(&[crate::action::Answer::File(crate::action::FileState::default())]);
+            let planned =
+                file.diff(&[crate::action::Answer::File(crate::action::FileState::default())]);
             Ok::<_, String>(planned.expect("a file").expect("a change").summary)
         };
         let agents = facts("fact join-token K10aa::node:secret\n");
