@@ -11,7 +11,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use oceanid::action::Action;
-use oceanid::actions::{Command, Fetch, File, Sysctls, Wait};
+use oceanid::actions::{Command, Fetch, File, Made, Sysctls, Wait};
 use oceanid::engine::{self, Run};
 use oceanid::receipt;
 use oceanid::remote::Remote as _;
@@ -116,6 +116,26 @@ async fn a_secret_file_is_shown_nowhere() {
         assert!(!here.receipt().contains("canary"));
         apply(&here, &step).await.unwrap();
         assert_eq!(fs::read_to_string(path).unwrap(), "canary-new");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_secret_of_the_host_is_made_once_and_shown_nowhere() {
+    under_each_shell(async |here| {
+        let path = here.path("a/token");
+        let shown = "create, (made on the host), 0600 root:root";
+        holds(&here, &step(Made::new(&path, ":")), shown).await;
+        apply(&here, &step(Made::new(&path, ":"))).await.unwrap();
+        let made = fs::read_to_string(&path).unwrap();
+        assert_eq!(
+            (made.trim().len(), fs::metadata(&path).unwrap().permissions().mode() & 0o777),
+            (64, 0o600)
+        );
+        assert!(!here.receipt().contains(made.trim()));
+        fs::remove_file(&path).unwrap();
+        apply(&here, &step(Made::new(&path, "printf kept"))).await.unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "kept\n", "what there is already is kept");
     })
     .await;
 }
