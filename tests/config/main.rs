@@ -1,6 +1,10 @@
 //! Every mistake in cluster.toml is reported with its place; no secret ever is.
 
+mod exit;
 mod harden;
+mod k3s;
+mod reserve;
+mod yaml;
 
 use std::fmt::Write;
 
