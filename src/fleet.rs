@@ -191,8 +191,7 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
         if !["k3s-server", "k3s-agent"].iter().any(|step| self.selection.has_step(step)) {
             return Vec::new();
         }
-        let selected = members.iter().filter(|member| self.is_selected(&member.host.name));
-        fitness::judge(self.cluster, &selected.collect::<Vec<_>>(), self.observer)
+        fitness::judge(self.cluster, members, self.selection, self.observer)
     }
 
     /// Names of selected agents that are another machine's, where that one's node is to be removed.

@@ -11,7 +11,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use oceanid::action::Action;
-use oceanid::actions::{Command, Fetch, File, Made, Sysctls, Wait};
+use oceanid::actions::{Command, Fetch, File, Folder, Made, Sysctls, Wait};
 use oceanid::engine::{self, Run};
 use oceanid::receipt;
 use oceanid::remote::Remote as _;
@@ -77,6 +77,28 @@ async fn a_new_file_and_its_folders_come_and_go() {
     under_each_shell(async |here| {
         let file = File::new(here.path("a/b/it's new.conf"), "line\n\nlast\n\n");
         holds(&here, &step(file), "create, 12 bytes, 0644 root:root").await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_folder_comes_with_those_above_it_and_goes_with_them() {
+    under_each_shell(async |here| {
+        let folder = Folder::new(here.path("a/it's b/c"), 0o700);
+        holds(&here, &step(folder), "create, 0700 root:root").await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_folder_that_is_there_gets_its_mode_and_keeps_what_is_in_it() {
+    under_each_shell(async |here| {
+        let path = here.path("open");
+        fs::create_dir(&path).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o2755)).unwrap();
+        fs::write(format!("{path}/kept"), "kept\n").unwrap();
+        let folder = Folder::new(path, 0o700);
+        holds(&here, &step(folder), "2755 root:root -> 0700 root:root").await;
     })
     .await;
 }

@@ -289,9 +289,17 @@ const NODE: &str = r#"{"items": [{
 /// One time daemon is enough.
 const RIVALS: [&str; 4] = ["chrony.service", "ntpsec.service", "ntp.service", "openntpd.service"];
 
+/// Where steps want folders.
+const FOLDERS: [&str; 2] = ["/var/lib/rancher/k3s/server", "/var/lib/rancher/k3s/server/logs"];
+
 fn answer(question: &Question, state: State) -> Answer {
     let drifted = matches!(state, State::Drifted);
     match question {
+        Question::File { path, .. } if drifted && FOLDERS.contains(&path.as_str()) => {
+            let owner = String::from("root:root");
+            let (kind, mode) = (FileKind::Directory, 0o755);
+            Answer::File(FileState { kind, mode, owner, ..FileState::default() })
+        }
         Question::File { .. } if drifted => Answer::File(FileState {
             kind: FileKind::File,
             mode: 0o600,

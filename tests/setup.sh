@@ -9,7 +9,8 @@ if [ "$(id -u)" -ne 0 ]; then
 fi
 
 packages='bsdutils ca-certificates curl e2fsprogs fish iproute2 iptables mmdebstrap musl-tools nftables
-openssh-client openssh-server openssl procps python3 shellcheck sudo systemd-container tcsh util-linux'
+openssh-client openssh-server openssl procps python3 python3-yaml
+shellcheck sudo systemd-container tcsh util-linux'
 if ! python3 -m pip --version >/dev/null 2>&1; then
     packages="$packages python3-pip"
 fi

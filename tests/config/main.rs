@@ -1,7 +1,11 @@
 //! Every mistake in cluster.toml is reported with its place; no secret ever is.
 
+mod exit;
 mod harden;
+mod k3s;
+mod reserve;
 mod sources;
+mod yaml;
 
 use std::fmt::Write;
 
