@@ -108,6 +108,21 @@ impl Releases {
         Ok(())
     }
 
+    /// Replaces the archives of images of a release by `images`.
+    pub fn add_images(&self, artifact: &Artifact, images: &[u8]) -> Result<()> {
+        let program = std::fs::read(&artifact.path)
+            .with_context(|| format!("cannot read `{}`", artifact.path.display()))?;
+        let (program, archive) = (Sha256::digest(&program), Sha256::digest(images));
+        let folder = format!("/k3s/{}", artifact.version);
+        for (arch, binary) in [("amd64", "k3s"), ("arm64", "k3s-arm64"), ("arm", "k3s-armhf")] {
+            let name = format!("k3s-airgap-images-{arch}.tar.zst");
+            let list = format!("{archive:x}  {name}\n{program:x}  {binary}\n");
+            self.add(&format!("{folder}/sha256sum-{arch}.txt"), list.into_bytes());
+            self.add(&format!("{folder}/{name}"), images.to_vec());
+        }
+        Ok(())
+    }
+
     /// From now on serves every path that ends in `suffix` wrongly.
     pub fn fault(&self, suffix: &str, fault: Fault) {
         self.state().faults.insert(suffix.to_owned(), fault);
