@@ -1,6 +1,7 @@
 //! An HTTP server with releases in the upstream layout, and with every way to serve them wrongly.
 
 mod serve;
+mod tls;
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
@@ -13,6 +14,8 @@ use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 
 use crate::command::{run, run_for};
+
+pub use tls::Mirror;
 
 /// The version that the stand-in is served as.
 const SIM_VERSION: &str = "v1.36.3+k3s1";
@@ -81,7 +84,7 @@ impl Releases {
             .with_context(|| format!("cannot listen on {address} for the releases"))?;
         let state = Arc::default();
         let releases = Self { address: listener.local_addr()?, state: Arc::clone(&state) };
-        std::thread::spawn(move || serve::accept(&listener, &state));
+        std::thread::spawn(move || serve::accept(&listener, &state, None));
         Ok(releases)
     }
 

@@ -1,5 +1,6 @@
 //! Measures how a file of 60 MB comes to four hosts at once, beside OpenSSH's `scp`.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -87,11 +88,8 @@ impl Ground<'_> {
         toml.document["k3s"]["air-gap"] = value(true);
         fs::write(self.folder.join("cluster.toml"), toml.to_string())?;
         let mut ssh = String::from("Host *\nUser root\nBatchMode yes\nIdentitiesOnly yes\n");
-        ssh.push_str(&format!(
-            "IdentityFile {}\nUserKnownHostsFile {}\n",
-            self.lab.key().display(),
-            self.lab.known_hosts().display()
-        ));
+        let (key, known) = (self.lab.key(), self.lab.known_hosts());
+        writeln!(ssh, "IdentityFile {}\nUserKnownHostsFile {}", key.display(), known.display())?;
         fs::write(self.folder.join("ssh"), ssh)?;
         let output = self.oceanid().arg("bootstrap").arg("--yes").output()?;
         if !output.status.success() {
