@@ -18,6 +18,7 @@ pub struct Namespace {
     ready: AtomicBool,
     running: Option<Child>,
     pods: bool,
+    settings: Vec<(&'static str, &'static str)>,
 }
 
 impl Namespace {
@@ -53,7 +54,16 @@ impl Namespace {
         notices.set_nonblocking(true).expect("a socket that does not block");
         std::os::unix::fs::symlink(program(), folder.path().join("k3s")).expect("a link");
         let (address, ready) = ("10.213.0.1".to_owned(), AtomicBool::new(false));
-        Self { address, holder, folder, notices, ready, running: None, pods: false }
+        Self {
+            address,
+            holder,
+            folder,
+            notices,
+            ready,
+            running: None,
+            pods: false,
+            settings: Vec::new(),
+        }
     }
 
     fn command(&self) -> Command {
@@ -88,6 +98,10 @@ impl Machine for Namespace {
         self.pods = true;
     }
 
+    fn settings(&mut self, settings: &[(&'static str, &'static str)]) {
+        self.settings = settings.to_vec();
+    }
+
     fn start(&mut self, role: Role) {
         let mut buffer = [0; 4096];
         while self.notices.recv(&mut buffer).is_ok() {}
@@ -96,6 +110,7 @@ impl Machine for Namespace {
         let errors = log.try_clone().expect("a log");
         let mut command = self.command();
         command.env("NOTIFY_SOCKET", self.folder.path().join("notify"));
+        command.envs(self.settings.iter().copied());
         command.args(["k3s", role.verb()]).stdin(Stdio::null()).stdout(log).stderr(errors);
         self.running = Some(command.process_group(0).spawn().expect("k3s starts"));
     }
