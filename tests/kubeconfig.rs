@@ -1,5 +1,6 @@
 //! The merge of kubeconfigs: what is there stays, and kubectl reads the same as before.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
@@ -219,7 +220,7 @@ fn file(config: &Value) -> String {
             continue;
         }
         for unit in c.encode_utf16(&mut [0; 2]) {
-            text.push_str(&format!("\\u{unit:04x}"));
+            write!(text, "\\u{unit:04x}").expect("a string takes text");
         }
     }
     text
