@@ -211,7 +211,7 @@ fn foreign() -> impl Strategy<Value = Value> {
     })
 }
 
-/// JSON, which is YAML; all beyond ASCII is escaped: YAML 1.1 takes a bare U+0085 for a line's end.
+/// JSON, which is YAML; all beyond ASCII is escaped as in YAML: YAML 1.1 takes a bare U+0085 for a line's end.
 fn file(config: &Value) -> String {
     let mut text = String::new();
     for c in config.to_string().chars() {
@@ -219,9 +219,7 @@ fn file(config: &Value) -> String {
             text.push(c);
             continue;
         }
-        for unit in c.encode_utf16(&mut [0; 2]) {
-            write!(text, "\\u{unit:04x}").expect("a string takes text");
-        }
+        write!(text, "\\U{:08x}", u32::from(c)).expect("a string takes text");
     }
     text
 }
