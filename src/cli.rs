@@ -163,8 +163,8 @@ pub enum Command {
     /// Lead a port of this machine to the API, over SSH
     #[command(
         after_help = "It serves until Ctrl-C, connects again when the line is lost, and goes through \
-                      another server\nwhile the first one cannot be reached. The port is one from 16443 to \
-                      17442 that\nfollows from the cluster's name.\n\nExample:\n  oceanid kubeconfig \
+                      another server while the first one cannot be reached. The port is one from 16443 to \
+                      17442 that follows from the cluster's name.\n\nExample:\n  oceanid kubeconfig \
                       --via-ssh && oceanid tunnel"
     )]
     Tunnel {
@@ -197,7 +197,7 @@ pub struct Kubeconfig {
     #[arg(short, long, value_name = "FILE")]
     pub out: Option<PathBuf>,
     /// What context, cluster and user are called; the cluster's name when left out
-    #[arg(long)]
+    #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub name: Option<String>,
     /// Make it the current context even if there is another one
     #[arg(long = "use")]

@@ -13,7 +13,7 @@ use std::time::Duration;
 use lab::command::wait_for;
 use lab::{HostSpec, Privilege, Release, Topology};
 use operator::{Operator, Said};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// A context of somebody else, and a user that logs in by a program.
 const OTHERS: &str = "apiVersion: v1\nkind: Config\ncurrent-context: work\nclusters:\n- cluster:\n    \
@@ -114,8 +114,8 @@ fn all_is_well(operator: &Operator) {
     let said = operator.run(&["status"]).exits(0).stdout;
     assert!(said.lines().all(|line| line.chars().count() <= 80), "{said}");
     assert!(!said.contains('\u{1b}'), "{said}");
-    let rows: Vec<&str> = said.lines().take(3).collect();
-    let [head, tethys, styx] = rows[..] else { panic!("{said}") };
+    let row = |number: usize| said.lines().nth(number).unwrap_or_default();
+    let (head, tethys, styx) = (row(0), row(1), row(2));
     let column = head.find("CERTS").expect("a column");
     assert_eq!(&head[column..], "CERTS  DRIFT  STATE");
     assert!(tethys.starts_with("tethys  server  v1."), "{said}");
@@ -163,7 +163,9 @@ impl Running {
     fn hears(&self, event: &str) -> Value {
         loop {
             let limit = Duration::from_secs(40);
-            let line = self.lines.recv_timeout(limit).unwrap_or_else(|_| panic!("no `{event}`"));
+            let line = self.lines.recv_timeout(limit);
+            let line = line.unwrap_or_else(|_| json!({ "event": event, "missing": true }));
+            assert!(line.get("missing").is_none(), "no `{event}` came");
             if line["event"] == event {
                 return line;
             }

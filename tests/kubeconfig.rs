@@ -1,5 +1,6 @@
 //! The merge of kubeconfigs: what is there stays, and kubectl reads the same as before.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
@@ -210,7 +211,7 @@ fn foreign() -> impl Strategy<Value = Value> {
     })
 }
 
-/// JSON, which is YAML; all beyond ASCII is escaped: YAML 1.1 takes a bare U+0085 for a line's end.
+/// JSON, which is YAML; all beyond ASCII is escaped as in YAML: YAML 1.1 takes a bare U+0085 for a line's end.
 fn file(config: &Value) -> String {
     let mut text = String::new();
     for c in config.to_string().chars() {
@@ -218,9 +219,7 @@ fn file(config: &Value) -> String {
             text.push(c);
             continue;
         }
-        for unit in c.encode_utf16(&mut [0; 2]) {
-            text.push_str(&format!("\\u{unit:04x}"));
-        }
+        write!(text, "\\U{:08x}", u32::from(c)).expect("a string takes text");
     }
     text
 }
