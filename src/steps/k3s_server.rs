@@ -17,6 +17,9 @@ pub fn k3s_server(inputs: &Inputs<'_>) -> anyhow::Result<Step> {
     let config = config(inputs)?;
     let unit = k3s_config::unit("k3s.service", "server")?;
     let external = datastore::external(inputs);
+    if let Some(no_other) = datastore::no_other(inputs) {
+        step.ensure(no_other);
+    }
     if let Some((is_reached, _)) = &external {
         step.ensure(is_reached.clone());
     }

@@ -1,6 +1,7 @@
 //! Every mistake in cluster.toml is reported with its place; no secret ever is.
 
 mod harden;
+mod servers;
 
 use std::fmt::Write;
 
