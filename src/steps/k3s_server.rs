@@ -8,6 +8,8 @@ use crate::kube::Identity;
 use crate::step::Step;
 
 mod datastore;
+#[cfg(test)]
+mod tests;
 
 /// What `k3s-server` makes true on a server, in order.
 pub fn k3s_server(inputs: &Inputs<'_>) -> anyhow::Result<Step> {
