@@ -1,19 +1,19 @@
 //! Several servers against the datastore that they share.
 
+use std::fmt::Write as _;
+
 use super::{LEAST, refused, replaced, said, valid};
 use insta::assert_snapshot;
 use oceanid::cluster::Datastore;
 
 /// The least that is valid with `count` servers and `lines` in `[k3s]`.
 fn servers(count: usize, lines: &str) -> String {
-    let more: String = (2..=count)
-        .map(|number| {
-            format!(
-                "[[node]]\nname = \"node{number}\"\nrole = \"server\"\naddress = \"192.0.2.{number}\"\n\
-                 site = \"rack\"\n"
-            )
-        })
-        .collect();
+    let mut more = String::new();
+    for number in 2..=count {
+        let node = format!("name = \"node{number}\"\naddress = \"192.0.2.{number}\"");
+        writeln!(more, "[[node]]\n{node}\nrole = \"server\"\nsite = \"rack\"")
+            .expect("a string takes text");
+    }
     let first = if count > 1 { "site = \"rack\"\n" } else { "" };
     replaced("[[node]]", &format!("{lines}[[node]]")) + first + &more
 }
