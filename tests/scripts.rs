@@ -19,8 +19,10 @@ use oceanid::receipt::{self, Entry, Intent};
 use oceanid::releases::{Release, Releases};
 use oceanid::remote::{Output, Progress, Remote, RemoteError};
 use oceanid::script::Script;
+use oceanid::secret::Endpoint;
 use oceanid::step::Step;
 use oceanid::steps::{self, Inputs, Terms};
+use secrecy::SecretString;
 
 /// What shellcheck says that does not hold here. SC2034: `read` names fields that nobody wants.
 /// SC2089 and SC2090: a path with a quote in it is quoted whole, and expanded within quotes.
@@ -229,7 +231,19 @@ fn all_steps(state: State) -> Vec<(String, Step)> {
     };
     let mut all = Vec::new();
     for host in &cluster.hosts {
-        all.extend(steps_of(&cluster, host, &facts, server, &releases));
+        all.extend(steps_of(&cluster, host, &facts, server, None, &releases));
+    }
+    let whole = SecretString::from("https://it:2379,https://[2001:db8::1]:2379");
+    let endpoint = Endpoint::read(whole).expect("an endpoint");
+    let server = cluster.first_server();
+    let external = steps_of(&cluster, server, &facts, None, Some(&endpoint), &releases);
+    let mut several = cluster.clone();
+    several.hosts.iter_mut().for_each(|host| host.role = Role::Server);
+    let last = several.hosts.last().expect("hosts");
+    let further = steps_of(&several, last, &facts, Some(&facts), None, &releases);
+    for (prefix, steps) in [("external", external), ("further", further)] {
+        let own = steps.into_iter().filter(|(_, step)| ["k3s-server", "etcd"].contains(&step.name));
+        all.extend(own.map(|(name, step)| (format!("{prefix}.{name}"), step)));
     }
     all
 }
@@ -239,6 +253,7 @@ fn steps_of(
     host: &Host,
     facts: &Facts,
     first_server: Option<&Facts>,
+    datastore: Option<&Endpoint>,
     releases: &Releases,
 ) -> Vec<(String, Step)> {
     let nodes: Vec<&Host> = cluster.hosts.iter().collect();
@@ -248,7 +263,7 @@ fn steps_of(
         facts,
         nodes: &nodes,
         first_server,
-        datastore: None,
+        datastore,
         releases,
         terms: Terms::default(),
     };
@@ -326,7 +341,10 @@ fn answer(question: &Question, state: State) -> Answer {
 
 fn script_answer(text: &str, state: State) -> Output {
     // What must be there before the first change is there.
-    if text.contains("/etc/ssh/sshd_config") || text.contains("getent passwd") {
+    if text.contains("/etc/ssh/sshd_config")
+        || text.contains("getent passwd")
+        || text.contains("[ ! -e /etc/rancher")
+    {
         return Output::default();
     }
     match state {

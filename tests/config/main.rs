@@ -4,6 +4,7 @@ mod exit;
 mod harden;
 mod k3s;
 mod reserve;
+mod servers;
 mod sources;
 mod yaml;
 
