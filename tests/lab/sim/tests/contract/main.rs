@@ -6,6 +6,7 @@
 
 mod agent;
 mod api;
+mod apply;
 mod commands;
 mod ground;
 mod network;
