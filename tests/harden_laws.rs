@@ -216,7 +216,7 @@ fn cluster() -> Cluster {
 
 fn step(cluster: &Cluster, name: &str, facts: &Facts) -> Step {
     let k3s = Release { version: cluster.k3s.version.clone(), sha256: BTreeMap::default() };
-    let releases = Releases { k3s };
+    let releases = Releases { k3s, ..Releases::default() };
     let host = cluster.host(name).unwrap();
     let inputs =
         Inputs { cluster, host, facts, nodes: &[], first_server: None, releases: &releases };
