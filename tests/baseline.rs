@@ -59,7 +59,7 @@ fn api(operator: &Operator, arguments: &str, path: &str) -> Value {
          --key client-admin.key {arguments} 'https://127.0.0.1:6443{path}'"
     );
     let text = operator.lab.host("tethys").exec(&line).expect("the API answers");
-    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+    serde_json::from_str(&text).expect("the API answers with JSON")
 }
 
 fn the_token_goes_where_it_belongs_and_nowhere_else(operator: &Operator) {

@@ -319,7 +319,7 @@ fn objects(text: &str) -> String {
         } else {
             String::new()
         };
-        stdout.push_str(&format!("{{\"items\": [{items}]}}\n200\n"));
+        stdout.extend(["{\"items\": [", &items, "]}\n200\n"]);
     }
     stdout
 }
