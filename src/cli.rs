@@ -11,7 +11,7 @@ Exit codes:
   2    changes are pending (plan --detailed-exitcode, verify)
   3    a host is unreachable, or refused us (keys, host key, sudo)
   4    cluster.toml is wrong
-  5    a guarded step was rolled back by the host
+  5    a step was taken back: it locked us out, or k3s did not come up
   64   the command line is wrong
   130  interrupted
 
@@ -95,7 +95,9 @@ pub enum Command {
         apply: Apply,
     },
     /// Bring single nodes there, and into the cluster
-    #[command(after_help = "Examples:\n  oceanid join calypso\n  oceanid join calypso --local")]
+    #[command(
+        after_help = "Examples:\n  oceanid join calypso\n  oceanid join calypso --local\n  oceanid join calypso --replace"
+    )]
     Join {
         /// The nodes
         #[arg(required = true)]
@@ -103,6 +105,9 @@ pub enum Command {
         /// The node is the machine that oceanid runs on
         #[arg(long)]
         local: bool,
+        /// Remove the node of an old machine that had the name
+        #[arg(long)]
+        replace: bool,
         /// Which steps.
         #[command(flatten)]
         steps: Steps,
@@ -110,6 +115,9 @@ pub enum Command {
         #[command(flatten)]
         apply: Apply,
     },
+    /// Resolve versions and hashes anew, show what moved, write oceanid.lock
+    #[command(after_help = "Example:\n  oceanid lock && git diff oceanid.lock")]
+    Lock,
     /// Prove that everything is as cluster.toml says; exit with 2 when it is not
     #[command(after_help = "Example:\n  oceanid verify || mail -s 'cluster drifted' ops")]
     Verify {
@@ -134,6 +142,12 @@ pub enum Command {
     /// Show the nodes as the cluster sees them; exit with 1 when one is not well
     #[command(after_help = "Example:\n  oceanid status --json")]
     Status,
+    /// Find out why k3s does not run; exit with 1 when something is found
+    #[command(after_help = "Examples:\n  oceanid doctor\n  oceanid doctor styx --json")]
+    Doctor {
+        /// Nodes; all when left out
+        nodes: Vec<String>,
+    },
     /// Print the administrator's kubeconfig
     #[command(after_help = "Example:\n  oceanid kubeconfig --out ~/.kube/oceanid.yaml")]
     Kubeconfig {
@@ -185,7 +199,7 @@ pub struct Apply {
     /// Do not ask before the first change
     #[arg(short, long)]
     pub yes: bool,
-    /// How many agents at a time
+    /// How many new agents at a time; those in use are restarted one by one
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub parallel: usize,
 }

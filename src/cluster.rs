@@ -12,9 +12,11 @@ use serde::{Deserialize, Serialize};
 use crate::secret::SecretRef;
 
 pub use baseline::{Baseline, CertManager, Gitops};
+pub use beside::Tunnel;
 pub use k3s::{Datastore, Delivery, K3s, Sources};
 
 mod baseline;
+mod beside;
 mod k3s;
 
 /// The whole cluster, valid by construction.
@@ -34,6 +36,10 @@ pub struct Cluster {
     pub guard: Duration,
     /// What the cluster begins with.
     pub baseline: Baseline,
+    /// The way in from outside.
+    pub tunnel: Option<Tunnel>,
+    /// The container images that oceanid runs itself.
+    pub images: Vec<String>,
 }
 
 /// One node as it is meant to be.

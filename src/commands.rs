@@ -8,14 +8,18 @@ use std::sync::{Arc, OnceLock};
 use clap::Parser as _;
 
 use crate::cli::{Cli, Command};
+use crate::fleet::OldNodes;
 use crate::report::{Event, Exit, Observer as _, Style};
 use context::{Context, Teller};
 
 mod bootstrap;
 mod context;
+mod delivery;
 mod docs;
+mod doctor;
 mod facts;
 mod kubeconfig;
+mod lock;
 mod plan;
 mod rollback;
 mod status;
@@ -100,22 +104,27 @@ async fn run(cli: Cli, stop: Arc<Stop>) -> anyhow::Result<Exit> {
             } else {
                 format!("bootstrap {}", target.nodes.join(" "))
             };
-            bootstrap::run(&context, target, &apply, &purpose).await
+            bootstrap::run(&context, context.selection(target)?, &apply, &purpose).await
         }
-        Command::Join { nodes, local, steps, apply } => {
+        Command::Join { nodes, local, replace, steps, apply } => {
             let mut context = Context::new(global, stop)?;
             if local {
                 context.mark_local(&nodes)?;
             }
             let purpose = format!("join {}", nodes.join(" "));
-            let target = crate::cli::Target { nodes, steps };
-            bootstrap::run(&context, target, &apply, &purpose).await
+            let mut selection = context.selection(crate::cli::Target { nodes, steps })?;
+            if replace {
+                selection.old_nodes = OldNodes::Removed;
+            }
+            bootstrap::run(&context, selection, &apply, &purpose).await
         }
+        Command::Lock => lock::run(&Context::new(global, stop)?).await,
         Command::Verify { target } => verify::run(&Context::new(global, stop)?, target).await,
         Command::Rollback { nodes, run, yes } => {
             rollback::run(&Context::new(global, stop)?, nodes, run, yes).await
         }
         Command::Status => status::run(&Context::new(global, stop)?).await,
+        Command::Doctor { nodes } => doctor::run(&Context::new(global, stop)?, nodes).await,
         Command::Kubeconfig { out } => kubeconfig::run(&Context::new(global, stop)?, out).await,
         Command::Trust { node, fingerprint } => {
             trust::run(&Context::new(global, stop)?, &node, fingerprint.as_deref()).await

@@ -2,19 +2,25 @@
 
 mod baseline;
 mod caution;
+mod cron;
 mod extra;
 mod file;
 mod finding;
+mod further;
 mod harden;
 mod k3s;
+mod k3s_keys;
 mod mask;
 mod network;
 mod nodes;
 mod reach;
 pub(crate) mod reference;
+mod servers;
 mod shape;
+mod sources;
 pub(crate) mod suggest;
 mod syntax;
+mod topology;
 mod written;
 
 use std::fmt;
@@ -27,6 +33,7 @@ use toml::de::DeTable;
 pub use self::file::{File, GitopsTool};
 pub use self::finding::{Diagnostic, Paint, Severity};
 use self::finding::{Finding, Findings};
+pub use self::syntax::is_version;
 use crate::cluster::Cluster;
 
 /// A file without errors.
@@ -109,10 +116,13 @@ fn cluster(file: &File, out: &mut Findings) -> Option<Cluster> {
     let networks = network::read(file, out);
     let hosts = nodes::read(file, out);
     let k3s = k3s::read(file, networks, &hosts, out);
-    let sources = extra::sources(&file.sources, out);
+    let sources = sources::read(&file.sources, out);
     extra::check(file, out);
     let baseline = baseline::read(file, out);
+    servers::check(file, out);
+    let (tunnel, images) = extra::beside(file);
     caution::check(file, out);
+    topology::check(file, &hosts, out);
     Some(Cluster {
         name: file.cluster.name.as_ref()?.value().clone(),
         domain: file.cluster.domain.as_ref().map(|domain| domain.value().clone()),
@@ -121,6 +131,8 @@ fn cluster(file: &File, out: &mut Findings) -> Option<Cluster> {
         sources: sources?,
         guard: Duration::from_secs(*file.cluster.guard_seconds.value()),
         baseline,
+        tunnel,
+        images,
     })
 }
 

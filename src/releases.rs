@@ -1,17 +1,25 @@
 //! Which program exactly: versions and their SHA-256, kept in `oceanid.lock` beside cluster.toml.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
 use crate::cluster::{Cluster, Sources};
 use crate::facts::Arch;
+use downloads::Downloads;
 
-/// How long the list of hashes may take to arrive.
-const DEADLINE: Duration = Duration::from_secs(20);
+pub use cache::Wanted;
+pub use moved::Moved;
+
+pub mod cache;
+mod channel;
+mod cloudflared;
+pub mod downloads;
+mod moved;
+mod registry;
 
 /// The list of hashes of a release is not to be had.
 #[derive(Debug, thiserror::Error)]
@@ -39,8 +47,16 @@ pub enum NoSums {
     NotSums {
         /// Where the list should be.
         url: String,
-        /// The program that it should name.
-        file: &'static str,
+        /// The file that it should name.
+        file: String,
+    },
+    /// What should turn a channel into a version does not.
+    #[error("`{url}` does not lead to a version of k3s: {said}")]
+    NoVersion {
+        /// Where it was asked.
+        url: String,
+        /// What came instead.
+        said: String,
     },
 }
 
@@ -51,7 +67,8 @@ impl NoSums {
         match self {
             Self::NoAuthorities { url, .. }
             | Self::NotServed { url, .. }
-            | Self::NotSums { url, .. } => url,
+            | Self::NotSums { url, .. }
+            | Self::NoVersion { url, .. } => url,
         }
     }
 }
@@ -66,18 +83,30 @@ pub struct Releases {
     /// Helm charts of the baseline.
     #[serde(default)]
     pub charts: crate::charts::Charts,
+    /// cloudflared, where a tunnel is wanted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cloudflared: Option<Release>,
+    /// The digest of each container image that is run by its tag.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub images: BTreeMap<String, String>,
 }
 
 /// One program in one version.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Release {
     /// The exact version.
     #[serde(default)]
     pub version: String,
+    /// The channel that it was resolved from; absent where cluster.toml names a version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<String>,
     /// SHA-256, hex, by architecture: `amd64`, `arm64`, `arm`.
     #[serde(default)]
     pub sha256: BTreeMap<String, String>,
+    /// Likewise, of the archive with its container images.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub air_gap: BTreeMap<String, String>,
 }
 
 impl Arch {
@@ -99,6 +128,15 @@ impl Arch {
             Self::Arm => "k3s-armhf",
         }
     }
+
+    /// The name of the archive with k3s' container images.
+    #[must_use]
+    pub fn images_file(self) -> String {
+        format!("k3s-airgap-images-{}.tar.zst", self.name())
+    }
+
+    /// Every architecture that k3s is released for.
+    pub const ALL: [Self; 3] = [Self::Amd64, Self::Arm64, Self::Arm];
 }
 
 impl Releases {
@@ -132,9 +170,13 @@ impl Releases {
             toml::to_string(self)?
         );
         let new = path.with_extension("lock.new");
-        std::fs::write(&new, text)
-            .and_then(|()| std::fs::rename(&new, path))
-            .with_context(|| format!("cannot write `{}`", path.display()))
+        let write = |new: &Path| {
+            let mut file = std::fs::File::create(new)?;
+            file.write_all(text.as_bytes())?;
+            file.sync_all()?;
+            std::fs::rename(new, path)
+        };
+        write(&new).with_context(|| format!("cannot write `{}`", path.display()))
     }
 
     /// Asks for what is missing for `arches`, and says whether anything was.
@@ -142,63 +184,148 @@ impl Releases {
     /// # Errors
     /// When the place of the releases does not answer or does not have the version.
     pub async fn resolve(&mut self, cluster: &Cluster, arches: &[Arch]) -> anyhow::Result<bool> {
-        if self.k3s.version != cluster.k3s.version {
-            self.k3s = Release { version: cluster.k3s.version.clone(), sha256: BTreeMap::new() };
+        let downloads = Downloads::new(&cluster.sources);
+        if !self.k3s.is_for(&cluster.k3s.version) {
+            self.k3s = channel::resolve(&downloads, &cluster.k3s.version).await?;
         }
         let mut asked = false;
         for arch in arches {
-            if !self.k3s.sha256.contains_key(arch.name()) {
-                let sum = fetch_sum(&cluster.sources, &cluster.k3s.version, *arch).await?;
-                self.k3s.sha256.insert(arch.name().to_owned(), sum);
+            if self.lacks(*arch, cluster.k3s.air_gap) {
+                self.lock_k3s(&downloads, *arch).await?;
                 asked = true;
             }
         }
         Ok(asked)
     }
 
+    /// Asks for everything anew: for k3s whatever cluster.toml says of `arches` and of those that were
+    /// locked, for the tunnel `beside`.
+    ///
+    /// # Errors
+    /// As [`Self::resolve`], and when a container registry does not answer.
+    pub async fn resolve_anew(
+        &self,
+        cluster: &Cluster,
+        tunnel: &[Arch],
+        progress: &downloads::Progress<'_>,
+    ) -> anyhow::Result<Self> {
+        let downloads = Downloads::new(&cluster.sources);
+        let k3s = channel::resolve(&downloads, &cluster.k3s.version).await?;
+        let mut new = self.clone();
+        (new.k3s, new.cloudflared) = (k3s, None);
+        new.images.clear();
+        for arch in Arch::ALL {
+            let known = self.k3s.sha256.contains_key(arch.name());
+            match new.lock_k3s(&downloads, arch).await {
+                // A mirror need not have what no host is.
+                Err(NoSums::NotServed { .. }) if !known && arch != Arch::Amd64 => {}
+                done => done?,
+            }
+        }
+        if let Some(tunnel_wanted) = &cluster.tunnel {
+            let old = self.cloudflared.as_ref();
+            let wanted = cloudflared::lock(&downloads, tunnel_wanted, old, tunnel, progress);
+            new.cloudflared = Some(wanted.await?);
+        }
+        for image in &cluster.images {
+            if let Some(digest) = registry::digest(&downloads, image).await? {
+                new.images.insert(image.clone(), digest);
+            }
+        }
+        Ok(new)
+    }
+
+    /// The version of k3s that hosts are to have.
+    ///
+    /// # Errors
+    /// When cluster.toml names a channel that was not resolved yet.
+    pub fn version<'a>(&'a self, cluster: &'a Cluster) -> anyhow::Result<&'a str> {
+        let written = &cluster.k3s.version;
+        if self.k3s.is_for(written) {
+            return Ok(&self.k3s.version);
+        }
+        if !crate::config::is_version(written) {
+            anyhow::bail!(
+                "no oceanid.lock says which version the channel `{written}` came to\n\
+                 `oceanid lock` writes it"
+            );
+        }
+        Ok(written)
+    }
+
+    fn lacks(&self, arch: Arch, air_gap: bool) -> bool {
+        !self.k3s.sha256.contains_key(arch.name())
+            || (air_gap && !self.k3s.air_gap.contains_key(arch.name()))
+    }
+
+    /// Locks what the release's list of sums says for `arch`.
+    async fn lock_k3s(&mut self, downloads: &Downloads, arch: Arch) -> Result<(), NoSums> {
+        let sources = downloads.sources();
+        let url = format!("{}/{}/sha256sum-{}.txt", sources.k3s, self.k3s.version, arch.name());
+        let text = downloads.text(&url).await?;
+        let (file, images) = (arch.k3s_file(), arch.images_file());
+        let Some(program) = sum(&text, file) else {
+            return Err(NoSums::NotSums { url, file: file.to_owned() });
+        };
+        self.k3s.sha256.insert(arch.name().to_owned(), program);
+        if let Some(archive) = sum(&text, &images) {
+            self.k3s.air_gap.insert(arch.name().to_owned(), archive);
+        }
+        Ok(())
+    }
+
     /// The URL and the SHA-256 of k3s for `arch`.
     ///
     /// # Errors
     /// When the hash was never resolved.
-    pub fn k3s(&self, sources: &Sources, arch: Arch) -> anyhow::Result<(String, String)> {
-        let sum = self.k3s.sha256.get(arch.name()).with_context(|| {
-            format!("oceanid.lock has no sha256 of k3s {} for {}", self.k3s.version, arch.name())
+    pub fn k3s(&self, sources: &Sources, arch: Arch) -> anyhow::Result<Wanted> {
+        self.wanted(sources, arch, arch.k3s_file(), &self.k3s.sha256)
+    }
+
+    /// The URL and the SHA-256 of the archive with k3s' container images for `arch`.
+    ///
+    /// # Errors
+    /// When the release has none.
+    pub fn k3s_images(&self, sources: &Sources, arch: Arch) -> anyhow::Result<Wanted> {
+        self.wanted(sources, arch, &arch.images_file(), &self.k3s.air_gap)
+    }
+
+    /// Every file that a host may get.
+    #[must_use]
+    pub fn all_wanted(&self, sources: &Sources) -> Vec<Wanted> {
+        let both = |arch| [self.k3s(sources, arch), self.k3s_images(sources, arch)];
+        Arch::ALL.into_iter().flat_map(both).flatten().collect()
+    }
+
+    fn wanted(
+        &self,
+        sources: &Sources,
+        arch: Arch,
+        file: &str,
+        sums: &BTreeMap<String, String>,
+    ) -> anyhow::Result<Wanted> {
+        let version = &self.k3s.version;
+        let sum = sums.get(arch.name()).with_context(|| {
+            format!("oceanid.lock has no sha256 of `{file}` of k3s {version} for {}", arch.name())
         })?;
-        Ok((format!("{}/{}/{}", sources.k3s, self.k3s.version, arch.k3s_file()), sum.clone()))
+        Ok(Wanted { url: format!("{}/{version}/{file}", sources.k3s), sha256: sum.clone() })
     }
 }
 
-async fn fetch_sum(sources: &Sources, version: &str, arch: Arch) -> Result<String, NoSums> {
-    let url = format!("{}/{version}/sha256sum-{}.txt", sources.k3s, arch.name());
-    let client = match client() {
-        Ok(client) => client,
-        Err(cause) => return Err(NoSums::NoAuthorities { url, cause }),
-    };
-    let text = match get(&client, &url).await {
-        Ok(text) => text,
-        Err(cause) => return Err(NoSums::NotServed { url, cause: cause.without_url() }),
-    };
-    let file = arch.k3s_file();
-    let sum = text.lines().find_map(|line| {
-        let (sum, name) = line.split_once(char::is_whitespace)?;
-        (name.trim() == file).then(|| sum.to_owned())
-    });
-    match sum {
-        Some(sum) if sum.len() == 64 && sum.bytes().all(|byte| byte.is_ascii_hexdigit()) => Ok(sum),
-        _ => Err(NoSums::NotSums { url, file }),
+impl Release {
+    /// Whether it is what `written`, a version or a channel, was resolved to.
+    fn is_for(&self, written: &str) -> bool {
+        match &self.channel {
+            Some(channel) => channel == written,
+            None => self.version == written,
+        }
     }
 }
 
-/// Gets `url` once, within [`DEADLINE`].
-async fn get(client: &reqwest::Client, url: &str) -> Result<String, reqwest::Error> {
-    client.get(url).send().await?.error_for_status()?.text().await
-}
-
-fn client() -> Result<reqwest::Client, reqwest::Error> {
-    // A second installation changes nothing: it is the same provider.
-    drop(rustls::crypto::ring::default_provider().install_default());
-    reqwest::Client::builder()
-        .timeout(DEADLINE)
-        .user_agent(concat!("oceanid/", env!("CARGO_PKG_VERSION")))
-        .build()
+/// The hash of `file` in what `sha256sum` printed.
+fn sum(text: &str, file: &str) -> Option<String> {
+    let mut lines = text.lines().filter_map(|line| line.split_once(char::is_whitespace));
+    let (sum, _) = lines.find(|(_, name)| name.trim() == file)?;
+    let whole = sum.len() == 64 && sum.bytes().all(|byte| byte.is_ascii_hexdigit());
+    whole.then(|| sum.to_lowercase())
 }

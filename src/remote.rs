@@ -10,6 +10,7 @@ pub mod known_hosts;
 mod local;
 mod passwords;
 mod patterns;
+mod payload;
 mod privilege;
 mod route;
 mod ssh;

@@ -12,6 +12,7 @@ pub use json::Json;
 pub use plan::{Diffs, HostPlan, notes, plan};
 pub use text::Style;
 
+pub mod diagnosis;
 mod exit;
 mod failure;
 mod hint;

@@ -1,5 +1,6 @@
 //! Text for a host's `sh`, and the one place where values are quoted for it.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -28,6 +29,8 @@ pub enum Body {
     Text(String),
     /// A secret: never shown, never logged.
     Secret(SecretString),
+    /// The content of a file on this machine, sent as it is read.
+    File(PathBuf),
     /// Not known before an earlier wave has run: shown as `(known after apply)`.
     Later,
 }

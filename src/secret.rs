@@ -1,6 +1,8 @@
 //! References to secrets, and the one way to resolve them.
 #![expect(clippy::disallowed_methods, reason = "the one module that may look at a secret")]
 
+mod endpoint;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, OnceLock};
@@ -11,6 +13,8 @@ use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+
+pub use self::endpoint::{Endpoint, Place};
 
 /// Where a secret is found; the secret itself never stands in cluster.toml.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -105,6 +109,12 @@ pub fn sha256_hex(secret: &SecretString) -> String {
 pub fn ca_hash(token: &SecretString) -> Option<String> {
     let (head, _) = token.expose_secret().split_once("::")?;
     head.strip_prefix("K10").map(str::to_owned)
+}
+
+/// Whether a full k3s token is for agents alone, `K10<hash>::node:<password>`.
+#[must_use]
+pub fn is_for_agents(token: &SecretString) -> bool {
+    token.expose_secret().split_once("::").is_some_and(|(_, user)| user.starts_with("node:"))
 }
 
 /// The bytes of a secret, for the stdin of a process and for nothing else.

@@ -6,14 +6,7 @@ use crate::sshd::Section;
 
 pub mod baseline;
 pub mod host;
-
-/// `/etc/systemd/system/k3s.service` and `k3s-agent.service`.
-#[derive(Debug, Template)]
-#[template(path = "k3s.service", escape = "none")]
-pub struct K3sUnit {
-    /// What k3s is told to be: `server` or `agent`.
-    pub role: &'static str,
-}
+pub mod k3s;
 
 /// `/etc/systemd/system/oceanid-rules.service`.
 #[derive(Debug, Template)]
@@ -42,6 +35,16 @@ pub struct SshdConf<'a> {
     /// What the operator adds.
     pub further: &'a [String],
 }
+
+/// `/var/lib/rancher/k3s/server/psa.yaml`.
+#[derive(Debug, Template)]
+#[template(path = "psa.yaml", escape = "none")]
+pub struct PodSecurity;
+
+/// `/var/lib/rancher/k3s/server/audit.yaml`.
+#[derive(Debug, Template)]
+#[template(path = "audit.yaml", escape = "none")]
+pub struct AuditPolicy;
 
 /// Renders a template, its last newline put back.
 ///

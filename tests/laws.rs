@@ -296,6 +296,38 @@ async fn a_download_that_is_not_what_was_wanted_is_refused_by_name() {
 }
 
 #[tokio::test]
+async fn what_is_sent_lands_verified_and_goes_again() {
+    let cache = tempfile::tempdir().unwrap();
+    let body = b"#!/bin/sh\necho program\n".repeat(50_000);
+    let sum = secret::sha256(&body);
+    let kept = cache.path().join(&sum);
+    under_each_shell(async |here| {
+        fs::write(&kept, &body).unwrap();
+        let sent = Fetch::new(here.path("images/all"), "http://nowhere.invalid", &sum, "v1")
+            .plain("images")
+            .sent_from(&kept);
+        let step = step(sent);
+        let path = here.path("images/all");
+        // What arrives is not what was promised: half of it, something else, nothing.
+        for wrong in [&body[..1000], b"other", b""] {
+            fs::write(&kept, wrong).unwrap();
+            let before = here.tree();
+            let error = apply(&here, &step).await.unwrap_err();
+            let failed = error.downcast::<engine::ChangeFailed>().unwrap();
+            let says = format!("{} bytes with sha256", wrong.len());
+            assert!(failed.output.stderr.contains(&says), "{}", failed.output.stderr);
+            assert!(!fs::exists(&path).unwrap() && before.len() <= here.tree().len());
+            fs::remove_dir(here.path("images")).unwrap();
+            fs::remove_dir_all(here.state("receipts")).unwrap();
+            fs::remove_dir_all(here.state("undo")).unwrap();
+        }
+        fs::write(&kept, &body).unwrap();
+        holds(&here, &step, "send v1").await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_cut_receipt_still_undoes_what_it_holds() {
     let here = Here::new("dash");
     let step = step(File::new(here.path("file"), "x\n"));

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use oceanid::action::{Answer, Change, FileKind, FileState, Question, Undo, UnitState};
 use oceanid::actions::{File, Wait};
 use oceanid::cluster::{Cluster, Host, Role};
+use oceanid::doctor::{self, Since};
 use oceanid::facts::{self, Facts};
 use oceanid::guard::{self, Guard, Watch};
 use oceanid::lock::{self, Lock};
@@ -18,7 +19,7 @@ use oceanid::releases::{Release, Releases};
 use oceanid::remote::{Output, Progress, Remote, RemoteError};
 use oceanid::script::Script;
 use oceanid::step::Step;
-use oceanid::steps::{self, Inputs};
+use oceanid::steps::{self, Inputs, Terms};
 
 /// What shellcheck says that does not hold here. SC2034: `read` names fields that nobody wants.
 /// SC2089 and SC2090: a path with a quote in it is quoted whole, and expanded within quotes.
@@ -49,6 +50,7 @@ async fn every_rendered_script_is_clean_by_shellcheck_and_parses_in_dash_and_bas
     for role in [Role::Server, Role::Agent] {
         scripts.add(format!("facts.{role:?}"), facts::script(role).text());
     }
+    scripts.doctor();
     scripts.lock().await;
     scripts.guard().await;
     assert!(scripts.0.len() > 60, "only {} scripts", scripts.0.len());
@@ -107,6 +109,19 @@ impl Scripts {
                 format!("{name}.back"),
                 &format!("set -eu\n: \"$OCEANID_UNDO\"\n{}", undo.text()),
             );
+        }
+    }
+
+    /// The look at a host whose k3s does not run, with and without all that may be asked.
+    fn doctor(&mut self) {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("cluster.toml");
+        let cluster = oceanid::config::load(&file).expect("the example is valid").cluster;
+        for host in &cluster.hosts {
+            for since in [Since::Start, Since::Ago(std::time::Duration::from_secs(9))] {
+                let name = format!("doctor.{}.{since:?}", host.name).replace(['(', ')'], ".");
+                let text = format!("set -eu\n{}", doctor::ask(&cluster, host, since).text());
+                self.add(name, &text);
+            }
         }
     }
 
@@ -206,7 +221,8 @@ fn all_steps(state: State) -> Vec<(String, Step)> {
     let text = fs::read_to_string(file).expect("the example is there") + BASELINE;
     let cluster = oceanid::config::parse("cluster.toml", &text).expect("it is valid").cluster;
     let sums = ["amd64", "arm64", "arm"].map(|arch| (arch.to_owned(), "0".repeat(64)));
-    let k3s = Release { version: cluster.k3s.version.clone(), sha256: sums.into() };
+    let version = cluster.k3s.version.clone();
+    let k3s = Release { version, sha256: sums.into(), ..Release::default() };
     let releases = Releases { k3s, ..Releases::default() };
     let facts = facts();
     let server = match state {
@@ -228,7 +244,16 @@ fn steps_of(
     releases: &Releases,
 ) -> Vec<(String, Step)> {
     let nodes: Vec<&Host> = cluster.hosts.iter().collect();
-    let inputs = Inputs { cluster, host, facts, nodes: &nodes, first_server, releases };
+    let inputs = Inputs {
+        cluster,
+        host,
+        facts,
+        nodes: &nodes,
+        first_server,
+        datastore: None,
+        releases,
+        terms: Terms::default(),
+    };
     let concerned = steps::ALL.iter().filter(|entry| (entry.concerns)(cluster, host));
     concerned
         .map(|entry| (host.name.clone(), (entry.build)(&inputs).expect("a fit host")))
@@ -244,7 +269,7 @@ fn facts() -> Facts {
                 fact knows-kex curve25519-sha256\nfact knows-cipher aes256-ctr\n\
                 fact knows-mac hmac-sha2-256-etm@openssh.com\nfact knows-HostKeyAlgorithms rsa-sha2-512\n\
                 fact login root 203.0.113.7 50000 198.51.100.1 22\n\
-                fact join-token K10c0ffee::server:canary-token\n";
+                fact join-token K10c0ffee::node:canary-token\n";
     let output = Output { stdout: said.to_owned(), ..Output::default() };
     facts::read(&output, 1.5).expect("whole facts")
 }

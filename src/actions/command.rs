@@ -5,7 +5,7 @@ use crate::action::{Action, Answer, Change, Question, Undo};
 use crate::script::Script;
 
 /// A command, with the test that says it is not needed.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Command {
     subject: String,
     summary: String,
@@ -35,6 +35,13 @@ impl Command {
     #[must_use]
     pub fn undo(mut self, script: Script) -> Self {
         self.undo = Undo::Run(script);
+        self
+    }
+
+    /// Sets what takes the command back once everything else is taken back.
+    #[must_use]
+    pub fn undo_last(mut self, script: Script) -> Self {
+        self.undo = Undo::Last(script);
         self
     }
 }

@@ -1,24 +1,51 @@
-//! A downloaded file with exactly this SHA-256.
+//! A file with exactly this SHA-256, downloaded by the host or sent to it.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::bail;
 
-use super::{DISCARD, FORGET_STARTS, KEEP, RESTORE, folder, output};
+use super::{DISCARD, FORGET_STARTS, KEEP, RECALL_STARTS, RESTORE, folder, output};
 use crate::action::{Action, Answer, Change, Question, Undo};
-use crate::script::{Script, quote};
+use crate::cluster::{Delivery, Sources};
+use crate::releases::Wanted;
+use crate::script::{Body, Script, quote};
 use crate::secret;
 
 /// How long a download may take.
 const DEADLINE: Duration = Duration::from_secs(1800);
 
-/// A program downloaded by the host itself and verified there before it lands.
+/// Makes the verified file ready to take its place.
+const LAND: &str = r#"chown root:root -- "$new"
+chmod "$mode" -- "$new"
+sync -- "$new"
+"#;
+
+/// Takes the file from us. It is hashed while it comes; what `tee` cannot write is noticed apart.
+const RECEIVE: &str = r#"sum=$({ tee -- "$new" || : >"$OCEANID_UNDO/short"; } | sha256sum); sum=${sum%% *}
+if [ -e "$OCEANID_UNDO/short" ]; then
+  rm -f -- "$new"
+  printf 'cannot write what was sent to %s; nothing was replaced\n' "$folder" >&2
+  exit 1
+fi
+if [ "$sum" != "$want" ]; then
+  printf '%s bytes with sha256 %s arrived\nwanted sha256 %s; nothing was replaced\n' "$(stat -c %s -- "$new")" "$sum" "$want" >&2
+  exit 1
+fi
+"#;
+
+/// A file with exactly this SHA-256, verified on the host before it lands.
 #[derive(Debug, Clone)]
 pub struct Fetch {
     path: String,
-    url: String,
-    sha256: String,
+    wanted: Wanted,
     version: String,
+    kind: &'static str,
+    mode: u32,
+    /// The file here that is sent; none where the host downloads.
+    sent: Option<PathBuf>,
+    /// What curl is told of the way.
+    way: String,
 }
 
 impl Fetch {
@@ -29,7 +56,49 @@ impl Fetch {
         sha256: impl Into<String>,
         version: impl Into<String>,
     ) -> Self {
-        Self { path: path.into(), url: url.into(), sha256: sha256.into(), version: version.into() }
+        Self {
+            path: path.into(),
+            wanted: Wanted { url: url.into(), sha256: sha256.into() },
+            version: version.into(),
+            kind: "program",
+            mode: 0o755,
+            sent: None,
+            way: String::new(),
+        }
+    }
+
+    /// Makes it a file of another kind, which nobody runs: 0644.
+    #[must_use]
+    pub fn plain(mut self, kind: &'static str) -> Self {
+        (self.kind, self.mode) = (kind, 0o644);
+        self
+    }
+
+    /// Sets how it comes to the host.
+    #[must_use]
+    pub fn delivery(self, delivery: Delivery) -> Self {
+        let cached = self.wanted.cached();
+        match delivery {
+            Delivery::Host => Self { sent: None, ..self },
+            Delivery::Push => self.sent_from(cached),
+        }
+    }
+
+    /// Has it sent from the file `path` of this machine.
+    #[must_use]
+    pub fn sent_from(mut self, path: impl Into<PathBuf>) -> Self {
+        self.sent = Some(path.into());
+        self
+    }
+
+    /// Has the host take the way that `sources` says.
+    #[must_use]
+    pub fn through(mut self, sources: &Sources) -> Self {
+        if let Some(proxy) = &sources.proxy {
+            let around = quote(&sources.no_proxy.join(","));
+            self.way = format!("--proxy {} --noproxy {around} ", quote(proxy));
+        }
+        self
     }
 
     /// The absolute path.
@@ -41,7 +110,7 @@ impl Fetch {
     /// SHA-256 of the wanted file, hex.
     #[must_use]
     pub fn sha256(&self) -> &str {
-        &self.sha256
+        &self.wanted.sha256
     }
 
     /// The note of inode, size, times and hash: hashing 70 MB at every look costs more than the login.
@@ -67,15 +136,36 @@ impl Fetch {
     /// Whether the answer to [`Self::question`] has the wanted hash.
     pub(super) fn is(&self, seen: &[Answer], index: usize) -> anyhow::Result<bool> {
         let sum = output(seen, index)?.stdout.lines().nth(1).unwrap_or_default();
-        Ok(sum.split_whitespace().next() == Some(self.sha256.as_str()))
+        Ok(sum.split_whitespace().next() == Some(self.wanted.sha256.as_str()))
     }
 
     fn apply(&self) -> Script {
+        let (get, body) = match &self.sent {
+            None => (self.download(), Body::Empty),
+            Some(path) => (RECEIVE.to_owned(), Body::File(path.clone())),
+        };
         let text = format!(
-            r#"path={path} folder={folder} url={url} want={want} stamp={stamp}
+            r#"path={path} folder={folder} want={want} stamp={stamp} mode={mode:04o}
 {KEEP}new=$path.oceanid-new
+{DISCARD}{get}{LAND}{FORGET_STARTS}mv -f -- "$new" "$path"
+mkdir -p -- "${{stamp%/*}}"
+printf '%s %s\n' "$(stat -c '%i %s %Y %Z' -- "$path")" "$sum" >"$stamp"
+"#,
+            path = quote(&self.path),
+            folder = quote(folder(&self.path)),
+            want = self.wanted.sha256,
+            stamp = self.stamp(),
+            mode = self.mode,
+        );
+        Script::new(text).stdin(body).deadline(DEADLINE)
+    }
+
+    /// The host downloads it, and says what came instead.
+    fn download(&self) -> String {
+        format!(
+            r#"url={url}
 log=$OCEANID_UNDO/curl
-{DISCARD}curl -fsSL --connect-timeout 20 --speed-limit 1000 --speed-time 20 --retry 2 -o "$new" -- "$url" 2>"$log" &
+curl -fsSL --connect-timeout 20 --speed-limit 1000 --speed-time 20 --retry 2 {way}-o "$new" -- "$url" 2>"$log" &
 curl=$!
 while kill -0 "$curl" 2>/dev/null; do
   if [ -f "$new" ]; then progress "$(( $(stat -c %s -- "$new") / 1000000 )) MB from $url"; fi
@@ -99,26 +189,16 @@ if [ "$sum" != "$want" ]; then
   printf '%s gave %s\nwanted sha256 %s; nothing was replaced\n' "$url" "$what" "$want" >&2
   exit 1
 fi
-chown root:root -- "$new"
-chmod 0755 -- "$new"
-sync -- "$new"
-{FORGET_STARTS}mv -f -- "$new" "$path"
-mkdir -p -- "${{stamp%/*}}"
-printf '%s %s\n' "$(stat -c '%i %s %Y %Z' -- "$path")" "$sum" >"$stamp"
 "#,
-            path = quote(&self.path),
-            folder = quote(folder(&self.path)),
-            url = quote(&self.url),
-            want = self.sha256,
-            stamp = self.stamp(),
-        );
-        Script::new(text).deadline(DEADLINE)
+            url = quote(&self.wanted.url),
+            way = self.way,
+        )
     }
 }
 
 impl Action for Fetch {
     fn subject(&self) -> String {
-        format!("program {}", self.path)
+        format!("{} {}", self.kind, self.path)
     }
 
     fn probe(&self) -> Vec<Question> {
@@ -127,19 +207,23 @@ impl Action for Fetch {
 
     fn diff(&self, seen: &[Answer]) -> anyhow::Result<Option<Change>> {
         let there = output(seen, 0)?.stdout.lines().next().unwrap_or_default();
-        if self.is(seen, 0)? && there == "regular file|755|root:root" {
+        if self.is(seen, 0)? && there == format!("regular file|{:o}|root:root", self.mode) {
             return Ok(None);
         }
         if !there.is_empty() && !there.starts_with("regular ") {
             bail!("something that is not a file is in the way: {there}");
         }
-        let verb = if there.is_empty() { "download" } else { "replace by" };
+        let verb = match (there.is_empty(), &self.sent) {
+            (false, _) => "replace by",
+            (true, None) => "download",
+            (true, Some(_)) => "send",
+        };
         Ok(Some(Change {
             summary: format!("{verb} {}", self.version),
-            diff: Some(format!("+ {}\n+ sha256 {}\n", self.url, self.sha256)),
+            diff: Some(format!("+ {}\n+ sha256 {}\n", self.wanted.url, self.wanted.sha256)),
             apply: self.apply(),
             undo: Undo::Run(Script::new(format!(
-                "path={}\n{RESTORE}{FORGET_STARTS}rm -f -- {}\n",
+                "path={}\n{RESTORE}{RECALL_STARTS}rm -f -- {}\n",
                 quote(&self.path),
                 self.stamp()
             ))),

@@ -4,7 +4,7 @@ use anyhow::bail;
 use secrecy::SecretString;
 use similar::TextDiff;
 
-use super::{DISCARD, FORGET_STARTS, KEEP, RESTORE, file, folder};
+use super::{DISCARD, FORGET_STARTS, KEEP, RECALL_STARTS, RESTORE, file, folder, secret_keys};
 use crate::action::{Action, Answer, Change, FileKind, FileState, Question, Undo};
 use crate::script::{Body, Script, quote};
 use crate::secret;
@@ -17,6 +17,8 @@ pub struct File {
     mode: u32,
     owner: String,
     check: Option<String>,
+    /// What is there now may hold secrets of others.
+    replaces_secrets: bool,
 }
 
 impl File {
@@ -36,7 +38,14 @@ impl File {
     }
 
     fn of(path: String, content: Body, mode: u32) -> Self {
-        Self { path, content, mode, owner: String::from("root:root"), check: None }
+        Self {
+            path,
+            content,
+            mode,
+            owner: String::from("root:root"),
+            check: None,
+            replaces_secrets: false,
+        }
     }
 
     /// Sets the permission bits.
@@ -60,6 +69,22 @@ impl File {
         self
     }
 
+    /// Has plans leave out what looks like a secret in the present content.
+    #[must_use]
+    pub fn replaces_secrets(mut self) -> Self {
+        self.replaces_secrets = true;
+        self
+    }
+
+    /// The wanted content, where it is plain text.
+    #[must_use]
+    pub fn text(&self) -> Option<&str> {
+        match &self.content {
+            Body::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
     /// The absolute path.
     #[must_use]
     pub fn path(&self) -> &str {
@@ -73,7 +98,7 @@ impl File {
             Body::Empty => Some(secret::sha256(b"")),
             Body::Text(text) => Some(secret::sha256(text.as_bytes())),
             Body::Secret(content) => Some(secret::sha256_hex(content)),
-            Body::Later => None,
+            Body::File(_) | Body::Later => None,
         }
     }
 
@@ -119,7 +144,7 @@ impl File {
         let verb = if seen.kind == FileKind::Absent { "create" } else { "replace" };
         let size = match &self.content {
             Body::Text(text) => format!("{} bytes", text.len()),
-            Body::Later => String::from("(known after apply)"),
+            Body::File(_) | Body::Later => String::from("(known after apply)"),
             Body::Empty | Body::Secret(_) => String::from("(secret)"),
         };
         format!("{verb}, {size}, {:04o} {}", self.mode, self.owner)
@@ -132,8 +157,14 @@ impl File {
             (_, Some(content)) => content,
             (_, None) => return Some(String::from("(the present content is not text)\n")),
         };
+        let hidden = if self.replaces_secrets { secret_keys::hide(old) } else { old.to_owned() };
         let from = if seen.kind == FileKind::Absent { "/dev/null" } else { self.path.as_str() };
-        Some(TextDiff::from_lines(old, wanted).unified_diff().header(from, &self.path).to_string())
+        Some(
+            TextDiff::from_lines(hidden.as_str(), wanted)
+                .unified_diff()
+                .header(from, &self.path)
+                .to_string(),
+        )
     }
 
     fn set_mode(&self, seen: &FileState) -> Change {
@@ -169,7 +200,7 @@ impl Action for File {
             FileKind::File if self.has_content(seen) => return Ok(Some(self.set_mode(seen))),
             FileKind::File | FileKind::Absent => {}
         }
-        let undo = format!("path={}\n{RESTORE}{FORGET_STARTS}", quote(&self.path));
+        let undo = format!("path={}\n{RESTORE}{RECALL_STARTS}", quote(&self.path));
         Ok(Some(Change {
             summary: self.summary(seen),
             diff: self.shown_diff(seen),

@@ -101,8 +101,9 @@ impl Action for Packages {
              --no-install-recommends --no-upgrade \"$@\" </dev/null; }}\n\
              progress 'apt-get install {names}'\n\
              apt install {names} 2>/dev/null && exit 0\n\
-             progress 'apt-get update'\napt update\n\
-             progress 'apt-get install {names}'\napt install {names}\n",
+             progress 'apt-get update'\n\
+             if apt update; then progress 'apt-get install {names}'; if apt install {names}; then exit 0; fi; fi\n\
+             printf 'apt cannot get {names}: a host without a way out needs them before\\n' >&2\nexit 1\n",
             names = names.join(" ")
         );
         let (mut told, mut lines) = (Vec::new(), Vec::new());

@@ -4,10 +4,16 @@ use std::time::Duration;
 
 use anyhow::bail;
 
-use super::{Fetch, File, LAST_WORDS, file, unit};
+use super::adopt::Verdict;
+use super::{Adopt, Fetch, File, LAST_WORDS, file, output, unit};
 use crate::action::{Action, Answer, Change, Question, Undo, UnitState};
 use crate::script::{Script, quote};
 use crate::secret;
+
+/// How many failed starts prove that a unit does not start.
+const NEW: u32 = 3;
+/// The same of a unit that was running: the sooner it has what it had, the better.
+const IN_USE: u32 = 2;
 
 /// A systemd unit that is enabled, active, and was started with the present content of its inputs.
 #[derive(Debug, Clone)]
@@ -16,6 +22,7 @@ pub struct Unit {
     files: Vec<File>,
     programs: Vec<Fetch>,
     limit: Duration,
+    adopt: Option<Adopt>,
 }
 
 impl Unit {
@@ -26,6 +33,7 @@ impl Unit {
             files: Vec::new(),
             programs: Vec::new(),
             limit: Duration::from_secs(60),
+            adopt: None,
         }
     }
 
@@ -40,6 +48,13 @@ impl Unit {
     #[must_use]
     pub fn restarts_with_program(mut self, program: &Fetch) -> Self {
         self.programs.push(program.clone());
+        self
+    }
+
+    /// Takes the unit over without a restart when somebody else started it with the same settings.
+    #[must_use]
+    pub fn adopts(mut self, adopt: &Adopt) -> Self {
+        self.adopt = Some(adopt.clone());
         self
     }
 
@@ -103,7 +118,8 @@ impl Unit {
         Ok(reasons)
     }
 
-    fn apply(&self) -> Script {
+    /// `restarts`: after how many failed starts it is given up.
+    fn apply(&self, restarts: u32) -> Script {
         let stamp = self.stamp().unwrap_or_default();
         let text = format!(
             r#"unit={unit}
@@ -123,7 +139,7 @@ systemctl --no-block restart -- "$unit"
 limit=$((begun + {limit}))
 while [ -n "$(state Job)" ] && [ "$(state Job)" != 0 ] || [ "$(state ActiveState)" != active ]; do
   now=$(state ActiveState)
-  if [ "$now" = failed ] || [ "$(restarts)" -ge 3 ]; then
+  if [ "$now" = failed ] || [ "$(restarts)" -ge {restarts} ]; then
     give_up 'does not start'
   fi
   if [ "$(date +%s)" -ge "$limit" ]; then
@@ -144,11 +160,56 @@ mv -f -- {path}.new {path}
         Script::new(text).deadline(self.limit + Duration::from_secs(30))
     }
 
+    /// What became of a unit that somebody else laid down.
+    fn verdict(&self, seen: &[Answer]) -> anyhow::Result<Verdict> {
+        let Some(adopt) = &self.adopt else { return Ok(Verdict::NotForeign) };
+        let first = 2 + self.files.len();
+        let mut others = match adopt.verdict(output(seen, first + self.programs.len())?)? {
+            Verdict::NotForeign => return Ok(Verdict::NotForeign),
+            Verdict::Same => Vec::new(),
+            Verdict::Other(others) => others,
+        };
+        for (index, input) in self.files.iter().enumerate() {
+            if !adopt.covers(input.path()) && !input.has_content(file(seen, index + 2)?) {
+                others.push(format!("{} changes", input.path()));
+            }
+        }
+        for (index, program) in self.programs.iter().enumerate() {
+            if !program.is(seen, index + first)? {
+                others.push(format!("{} changes", program.path()));
+            }
+        }
+        Ok(if others.is_empty() { Verdict::Same } else { Verdict::Other(others) })
+    }
+
+    fn adoption(&self) -> Change {
+        let path = quote(&self.stamp_path());
+        let text = format!(
+            "systemctl daemon-reload\nsystemctl -q enable -- {name}\n\
+             mkdir -p -- /var/lib/oceanid/units\nprintf %s {stamp} >{path}.new\nmv -f -- {path}.new {path}\n",
+            name = quote(&self.name),
+            stamp = quote(&self.stamp().unwrap_or_default()),
+        );
+        Change {
+            summary: String::from(
+                "adopt: it runs with these settings already, nothing is restarted",
+            ),
+            diff: None,
+            apply: Script::new(text),
+            undo: Undo::Last(Script::new(format!("rm -f -- {path}\nsystemctl daemon-reload\n"))),
+        }
+    }
+
     fn undo(&self, seen: &UnitState) -> Undo {
         let (name, stamp) = (quote(&self.name), quote(&self.stamp_path()));
         if seen.active == "active" {
+            // What the files' own undo put there is true again; what we wrote is not.
+            let stamp_text = self.stamp().unwrap_or_default();
+            let ours = quote(stamp_text.trim_end());
             return Undo::Last(Script::new(format!(
-                "rm -f -- {stamp}\nsystemctl daemon-reload\nsystemctl --no-block restart -- {name}\n"
+                "if [ \"$(cat -- {stamp} 2>/dev/null)\" = {ours} ]; then rm -f -- {stamp}; fi\n\
+                 systemctl daemon-reload\nsystemctl reset-failed -- {name} 2>/dev/null || :\n\
+                 systemctl --no-block restart -- {name}\n"
             )));
         }
         Undo::Run(Script::new(format!(
@@ -183,6 +244,7 @@ impl Action for Unit {
                 .map(|file| Question::File { path: file.path().to_owned(), unless: None }),
         );
         questions.extend(self.programs.iter().map(Fetch::question));
+        questions.extend(self.adopt.iter().map(Adopt::question));
         questions
     }
 
@@ -194,14 +256,20 @@ impl Action for Unit {
                 self.name
             );
         }
-        let reasons = self.reasons(seen)?;
+        let reasons = match self.verdict(seen)? {
+            Verdict::NotForeign => self.reasons(seen)?,
+            Verdict::Same => return Ok(Some(self.adoption())),
+            Verdict::Other(others) => {
+                vec![format!("take over another installation, restart once: {}", others.join(", "))]
+            }
+        };
         if reasons.is_empty() {
             return Ok(None);
         }
         Ok(Some(Change {
             summary: reasons.join(", "),
             diff: None,
-            apply: self.apply(),
+            apply: self.apply(if state.active == "active" { IN_USE } else { NEW }),
             undo: self.undo(state),
         }))
     }

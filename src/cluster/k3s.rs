@@ -1,6 +1,5 @@
 //! k3s as it is meant to be: which, from where, and how it is configured.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -55,18 +54,20 @@ pub struct K3s {
 }
 
 /// Where downloads come from.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Sources {
     /// The folder above `<version>/k3s` and `<version>/sha256sum-<arch>.txt`.
     pub k3s: String,
     /// What turns a channel into a version.
     pub channels: String,
+    /// The folder above `<version>/cloudflared-linux-<arch>`.
+    pub cloudflared: String,
     /// The HTTP proxy of the hosts.
     pub proxy: Option<String>,
     /// What is reached without the proxy.
     pub no_proxy: Vec<String>,
-    /// A file on this machine with certificates that hosts trust too.
-    pub ca: Option<PathBuf>,
+    /// Certificates, PEM, that oceanid and the hosts trust besides the usual ones.
+    pub ca: Option<String>,
 }
 
 /// How the program comes to the hosts.

@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use anyhow::Context as _;
@@ -10,12 +10,13 @@ use secrecy::SecretString;
 
 use super::Stop;
 use crate::cli::{Global, Steps, Target};
-use crate::cluster::{Cluster, Host};
+use crate::cluster::{Cluster, Datastore, Host};
 use crate::config::{self, Diagnostic};
 use crate::fleet::{Dial, Failure, Fleet, HostPlan, Member, Selection};
 use crate::releases::Releases;
 use crate::remote::{AnyRemote, Connector, Local, Prompt, RemoteError, Waiting};
 use crate::report::{Deed, Event, Exit, Human, Json, Observer, Totals, exit_code};
+use crate::secret::Endpoint;
 
 /// The command line is well-formed and yet makes no sense.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +62,7 @@ pub struct Context {
     pub json: bool,
     stop: Arc<Stop>,
     warnings: Vec<Diagnostic>,
+    datastore: OnceLock<Endpoint>,
     begun: Instant,
 }
 
@@ -82,6 +84,7 @@ impl Context {
             teller,
             json: global.json,
             stop,
+            datastore: OnceLock::new(),
             begun: Instant::now(),
         })
     }
@@ -116,7 +119,7 @@ impl Context {
     /// The selection that was typed, checked against cluster.toml.
     pub fn selection(&self, target: Target) -> anyhow::Result<Selection> {
         let Target { nodes, steps: Steps { only, skip } } = target;
-        let selection = Selection { nodes, only, skip };
+        let selection = Selection { nodes, only, skip, ..Selection::default() };
         selection.check(&self.cluster).map_err(|error| Usage(error.to_string()))?;
         Ok(selection)
     }
@@ -141,9 +144,22 @@ impl Context {
             selection,
             parallel,
             purpose,
+            datastore: &self.datastore,
             stop: &self.stop.asked,
             begun: self.begun,
         }
+    }
+
+    /// Resolves the endpoint of a database: before any host is contacted.
+    fn ask_for_datastore(&self) -> anyhow::Result<()> {
+        let Datastore::External(reference) = &self.cluster.k3s.datastore else { return Ok(()) };
+        let endpoint = reference.resolve().and_then(Endpoint::read);
+        let endpoint = endpoint.with_context(|| {
+            format!("the endpoint of `k3s.datastore` in {reference} cannot be used")
+        })?;
+        // Whoever was first has asked for the same.
+        drop(self.datastore.set(endpoint));
+        Ok(())
     }
 
     /// The resolved versions and hashes for the hosts that we are in, and whether the lock file lacks any.
@@ -193,6 +209,7 @@ impl Context {
         &self,
         fleet: &Fleet<'f, Dialer, Teller>,
     ) -> anyhow::Result<Result<Look<'f>, Exit>> {
+        self.ask_for_datastore()?;
         match self.muster(fleet).await {
             Ok(members) => {
                 let guarded = fleet.warn_of_guards(&members);
@@ -208,6 +225,7 @@ impl Context {
         &self,
         fleet: &Fleet<'f, Dialer, Teller>,
     ) -> anyhow::Result<Result<Look<'f>, Exit>> {
+        self.ask_for_datastore()?;
         match self.muster_to_change(fleet).await {
             Ok(members) => self.plan(fleet, members).await,
             Err(exit) => Ok(Err(exit)),

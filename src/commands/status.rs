@@ -6,8 +6,10 @@ use anyhow::bail;
 
 use super::context::Context;
 use super::print;
+use crate::cluster::Host;
 use crate::cluster::Role;
-use crate::kube::{self, Identity, Node};
+use crate::kube::{Census, Identity, Wanted};
+use crate::releases::Releases;
 use crate::remote::Remote as _;
 use crate::report::Exit;
 use crate::script::Script;
@@ -15,6 +17,8 @@ use crate::script::Script;
 /// Asks the first server for every node; a node of cluster.toml that is missing or not well is an exit with 1.
 pub async fn run(context: &Context) -> anyhow::Result<Exit> {
     let server = context.cluster.first_server();
+    let releases = Releases::load(&Releases::path(&context.file))?;
+    let version = releases.version(&context.cluster)?;
     let selection = context.whole(vec![server.name.clone()])?;
     let dialer = context.dialer()?;
     let fleet = context.fleet(&dialer, &selection, 1, "status");
@@ -23,19 +27,20 @@ pub async fn run(context: &Context) -> anyhow::Result<Exit> {
         Err(exit) => return Ok(exit),
     };
     let Some(member) = members.first() else { bail!("there is no server") };
-    let ask = Script::new(kube::get(Identity::Admin, &server.name));
+    let ask = Script::new(Census::ask(Identity::Admin, &server.name));
     let output = member.remote.run(&ask, &|_: &str| ()).await?;
     if output.status != 0 {
         bail!("the API on `{}` does not answer: {}", server.name, output.stderr.trim());
     }
-    let nodes = kube::nodes(&output.stdout)?;
+    let census = Census::read(&output.stdout)?;
     let rows: Vec<Row> = context
         .cluster
         .hosts
         .iter()
-        .map(|host| Row::new(&host.name, host.role, &context.cluster.k3s.version, &nodes))
+        .map(|host| Row::new(host, &Wanted::of(&context.cluster, host, version), &census))
         .collect();
-    let foreign = nodes.iter().filter(|node| context.cluster.host(&node.metadata.name).is_none());
+    let foreign =
+        census.nodes.iter().filter(|node| context.cluster.host(&node.metadata.name).is_none());
     let foreign: Vec<&str> = foreign.map(|node| node.metadata.name.as_str()).collect();
     if context.json {
         let nodes: Vec<_> = rows.iter().map(Row::json).collect();
@@ -59,12 +64,13 @@ struct Row {
 }
 
 impl Row {
-    fn new(name: &str, role: Role, version: &str, nodes: &[Node]) -> Self {
-        let role = match role {
+    fn new(host: &Host, wanted: &Wanted, census: &Census) -> Self {
+        let name = host.name.as_str();
+        let role = match host.role {
             Role::Server => "server",
             Role::Agent => "agent",
         };
-        let Some(node) = nodes.iter().find(|node| node.metadata.name == name) else {
+        let Some(node) = census.node(name) else {
             return Self {
                 name: name.to_owned(),
                 role,
@@ -85,8 +91,9 @@ impl Row {
             address: external
                 .or(internal)
                 .map_or_else(|| String::from("-"), |found| found.address.clone()),
-            trouble: node
-                .unready(version)
+            trouble: census
+                .unready(name, wanted, None)
+                .or_else(|| census.unmarked(host))
                 .or_else(|| pressed.map(str::to_owned))
                 .or_else(|| node.spec.unschedulable.then(|| String::from("closed to new pods"))),
         }

@@ -1,15 +1,11 @@
-//! The sections beside nodes and k3s: hardening, GPU, Triton, tunnel and sources.
+//! The sections beside nodes and k3s: GPU, Triton and tunnel.
 
-use std::path::PathBuf;
-
-use reqwest::Url;
-
-use super::file::{File, SourcesSection, TritonSection, TunnelSection};
+use super::file::{File, TritonSection, TunnelSection};
 use super::finding::{Finding, Findings};
 use super::suggest::closest;
 use super::syntax::{self, Parsed, Wrong};
 use super::written::Written;
-use crate::cluster::Sources;
+use crate::cluster::Tunnel;
 
 /// Checks what no step of this version takes from a [`crate::cluster::Cluster`].
 pub fn check(file: &File, out: &mut Findings) {
@@ -25,6 +21,16 @@ pub fn check(file: &File, out: &mut Findings) {
     if let Some(tunnel) = &file.tunnel {
         check_tunnel(tunnel, file, out);
     }
+}
+
+/// What is locked besides k3s: cloudflared, and the images of containers.
+pub fn beside(file: &File) -> (Option<Tunnel>, Vec<String>) {
+    let tunnel = file.tunnel.as_ref().and_then(|tunnel| {
+        let node = tunnel.node.as_ref()?.value().clone();
+        Some(Tunnel { node, version: tunnel.version.value().clone() })
+    });
+    let image = file.triton.as_ref().and_then(|triton| triton.image.as_ref());
+    (tunnel, image.map(|image| image.value().clone()).into_iter().collect())
 }
 
 /// Passes where `fits` holds.
@@ -79,6 +85,7 @@ fn check_tunnel(tunnel: &Written<TunnelSection>, file: &File, out: &mut Findings
     if let Some(hostname) = &tunnel.hostname {
         out.read("hostname", hostname, domain_name);
     }
+    out.read("version", &tunnel.version, syntax::cloudflared);
     let Some(node) = &tunnel.node else { return };
     let names = || file.node.iter().filter_map(|node| Some(node.name.as_ref()?.as_str()));
     if names().any(|name| name == node.value()) {
@@ -90,48 +97,4 @@ fn check_tunnel(tunnel: &Written<TunnelSection>, file: &File, out: &mut Findings
         Some(meant) => finding.label(format!("did you mean `{meant}`?")),
         None => finding,
     });
-}
-
-/// Reads where downloads come from.
-pub fn sources(section: &SourcesSection, out: &mut Findings) -> Option<Sources> {
-    let k3s = source("k3s", &section.k3s, out);
-    source("cloudflared", &section.cloudflared, out);
-    source("nvidia", &section.nvidia, out);
-    source("nvidia-key", &section.nvidia_key, out);
-    let channels = source("channels", &section.channels, out);
-    Some(Sources {
-        k3s: k3s?,
-        channels: channels?,
-        proxy: section.proxy.as_deref().cloned(),
-        no_proxy: section.no_proxy.iter().map(|name| name.value().clone()).collect(),
-        ca: section.ca.as_deref().map(PathBuf::from),
-    })
-}
-
-fn source(key: &str, text: &Written<String>, out: &mut Findings) -> Option<String> {
-    let url = Url::parse(text).ok().filter(Url::has_host);
-    if url.as_ref().is_some_and(|url| url.password().is_some() || !url.username().is_empty())
-        || text.contains('@')
-    {
-        out.hide(text.span());
-        let title = format!("`{key}` holds a user or password");
-        let hint = "a mirror that asks for one is given through a proxy of your own";
-        out.push(Finding::error(text.span(), title).hint(hint));
-        return None;
-    }
-    let bare = |url: &Url| url.query().is_none() && url.fragment().is_none();
-    match url.filter(bare) {
-        Some(url) if url.scheme() == "https" => {}
-        Some(url) if url.scheme() == "http" => {
-            let title = format!("`{key}` is fetched without encryption");
-            let hint = "what is fetched is compared with its SHA-256, but others see what it is";
-            out.push(Finding::warning(text.span(), title).hint(hint));
-        }
-        _ => {
-            let hint = "an example is `https://mirror.example.com/k3s`";
-            out.read::<()>(key, text, |_| Err(wrong("not an https address", hint)));
-            return None;
-        }
-    }
-    Some(text.trim_end_matches('/').to_owned())
 }

@@ -224,21 +224,51 @@ fn closest_effect(typed: &str) -> Option<&'static str> {
     EFFECTS.into_iter().find(|effect| effect.eq_ignore_ascii_case(found))
 }
 
-/// An exact k3s version: `v1.36.3+k3s1`, `v1.36.3-rc1+k3s1`.
+/// The channels that are not named after a minor version.
+const CHANNELS: [&str; 3] = ["stable", "latest", "testing"];
+
+/// An exact k3s version, `v1.36.3+k3s1`, `v1.36.3-rc1+k3s1`, or a channel: `stable`, `v1.36`.
 pub fn version(text: &str) -> Parsed<()> {
-    if is_version(text) {
+    if is_version(text) || is_channel(text) {
         return Ok(());
     }
-    let repaired = format!("v{}", text.trim_start_matches('v').replace("-k3s", "+k3s"));
-    let guesses = [repaired.clone(), format!("{repaired}+k3s1")];
-    let hint = match guesses.iter().find(|guess| is_version(guess)) {
-        Some(guess) => format!("did you mean `{guess}`?"),
-        None => "an example is `v1.36.3+k3s1`; channels such as `stable` are not exact".to_owned(),
+    let bare = text.trim_start_matches(['v', 'V']).replace("-k3s", "+k3s");
+    let guesses = [format!("v{bare}"), format!("v{bare}+k3s1")];
+    let meant =
+        guesses.iter().map(String::as_str).find(|guess| is_version(guess) || is_channel(guess));
+    let hint = match meant.or_else(|| closest(text, CHANNELS)) {
+        Some(meant) => format!("did you mean `{meant}`?"),
+        None => {
+            "an example is `v1.36.3+k3s1`; channels are `stable`, `latest` and `v1.36`".to_owned()
+        }
     };
-    Err(Wrong::new("not an exact version of k3s", hint))
+    Err(Wrong::new("neither a version of k3s nor a channel", hint))
 }
 
-fn is_version(text: &str) -> bool {
+/// `stable`, or the newest of a minor version: `v1.36`.
+fn is_channel(text: &str) -> bool {
+    let number = |text: &str| {
+        !text.is_empty() && text.len() <= 4 && text.chars().all(|c| c.is_ascii_digit())
+    };
+    let minor = text.strip_prefix('v').and_then(|rest| rest.split_once('.'));
+    CHANNELS.contains(&text) || minor.is_some_and(|(major, minor)| number(major) && number(minor))
+}
+
+/// A version of cloudflared: year, month, number.
+pub fn cloudflared(text: &str) -> Parsed<()> {
+    let parts: Vec<&str> = text.split('.').collect();
+    let number = |part: &&str| {
+        !part.is_empty() && part.len() <= 4 && part.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    if parts.len() == 3 && parts.iter().all(number) {
+        return Ok(());
+    }
+    Err(Wrong::new("not a version of cloudflared", "an example is `2026.8.2`"))
+}
+
+/// Whether `text` is an exact version of k3s, as its releases are called.
+#[must_use]
+pub fn is_version(text: &str) -> bool {
     let number = |text: &str| {
         !text.is_empty() && text.len() <= 4 && text.chars().all(|c| c.is_ascii_digit())
     };

@@ -7,10 +7,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 
 use super::exchange::{Exchange, Outcome};
-use super::privilege::{self, Entry, Input, Marks};
+use super::payload::Payload;
+use super::privilege::{self, Entry, Marks};
 use super::{Output, Progress, Remote, RemoteError};
-use crate::script::{Body, Script};
-use crate::secret;
+use crate::script::Script;
 
 /// How much later than the script's own deadline we end it ourselves.
 const GRACE: Duration = Duration::from_secs(15);
@@ -22,23 +22,18 @@ pub struct Local;
 impl Remote for Local {
     async fn run(&self, script: &Script, progress: &Progress<'_>) -> Result<Output, RemoteError> {
         let marks = Marks::fresh()?;
-        let (input, payload) = match script.body() {
-            Body::Empty => (Input::Nothing, &[][..]),
-            Body::Text(text) => (Input::Payload, text.as_bytes()),
-            Body::Secret(secret) => (Input::Payload, secret::bytes(secret)),
-            Body::Later => {
-                return Err(RemoteError::Local(
-                    "a script was run before its input was known".to_owned(),
-                ));
-            }
-        };
+        let payload = Payload::of(script)?;
+        let input = payload.input();
         let limit = script.limit();
         let command = privilege::wrapper(script.text(), limit, Entry::Unknown, input, &marks);
         let started = Instant::now();
         let mut child = spawn(&command).map_err(|error| failed(&error))?;
         let mut exchange = Exchange::new(&marks, progress);
-        let driven =
-            tokio::time::timeout(limit + GRACE, drive(&mut child, payload, &mut exchange)).await;
+        let driven = tokio::time::timeout(
+            limit + GRACE,
+            drive(&mut child, payload, &mut exchange, progress),
+        )
+        .await;
         let Ok(driven) = driven else { return Err(RemoteError::Deadline { limit }) };
         driven.map_err(|error| failed(&error))?;
         match exchange.outcome() {
@@ -79,14 +74,19 @@ fn spawn(command: &str) -> std::io::Result<Child> {
 
 async fn drive(
     child: &mut Child,
-    payload: &[u8],
+    mut payload: Payload<'_>,
     exchange: &mut Exchange<'_>,
+    progress: &Progress<'_>,
 ) -> std::io::Result<()> {
     let mut stdin = child.stdin.take();
     let feed = async move {
         if let Some(stdin) = &mut stdin {
-            // A script need not read its stdin to the end.
-            let _ = stdin.write_all(payload).await;
+            while let Ok(piece) = payload.next(progress).await {
+                // A script need not read its stdin to the end.
+                if piece.is_empty() || stdin.write_all(&piece).await.is_err() {
+                    return;
+                }
+            }
         }
     };
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());

@@ -14,18 +14,16 @@ use super::connector::Connector;
 use super::exchange::{Exchange, Outcome, Stage};
 use super::handshake::Link;
 use super::host_key;
-use super::privilege::{self, Entry, Input, Marks};
+use super::payload::Payload;
+use super::privilege::{self, Entry, Marks};
 use super::route::Hop;
 use super::{Output, Progress, Remote, RemoteError};
 use crate::cluster::Host;
-use crate::script::{Body, Script};
+use crate::script::Script;
 use crate::secret;
 
 /// How much later than the host we give up on a script ourselves.
 const GRACE: Duration = Duration::from_secs(15);
-
-/// How much of a payload goes into one message.
-const CHUNK: usize = 32 * 1024;
 
 /// How long a host that has no channel free is asked again: the last one may still be closing.
 const CHANNEL: Duration = Duration::from_secs(10);
@@ -49,7 +47,7 @@ pub struct Connection {
 struct Run<'a> {
     command: String,
     marks: Marks,
-    body: &'a Body,
+    payload: Payload<'a>,
     password: Option<SecretString>,
     limit: Duration,
 }
@@ -142,7 +140,7 @@ impl Connection {
     /// Runs once; what sudo said is left to the caller.
     async fn execute(
         &self,
-        run: &Run<'_>,
+        run: &mut Run<'_>,
         progress: &Progress<'_>,
     ) -> Result<Outcome, RemoteError> {
         let started = Instant::now();
@@ -154,19 +152,18 @@ impl Connection {
         }
         let (stage, seen) = watch::channel(Stage::Entering);
         let mut exchange = Exchange::new(&run.marks, progress);
-        let listen = listen(&mut read, &mut exchange, &stage);
+        let (listen, limit) = (listen(&mut read, &mut exchange, &stage), run.limit);
         let both = async {
             tokio::pin!(listen);
             tokio::select! {
                 () = &mut listen => {}
                 // A script need not read its stdin to the end.
-                _ = run.send(&write, seen) => listen.await,
+                _ = run.send(&write, seen, progress) => listen.await,
             }
         };
-        let limit = run.limit + GRACE;
-        if tokio::time::timeout(limit, both).await.is_err() {
+        if tokio::time::timeout(limit + GRACE, both).await.is_err() {
             let _ = write.close().await;
-            return Err(RemoteError::Deadline { limit: run.limit });
+            return Err(RemoteError::Deadline { limit });
         }
         if !exchange.ended() {
             return Err(self.lost("the connection ended before the script did"));
@@ -181,17 +178,9 @@ impl Connection {
         password: Option<SecretString>,
     ) -> Result<Run<'_>, RemoteError> {
         let marks = Marks::fresh()?;
-        let input = match script.body() {
-            Body::Empty => Input::Nothing,
-            Body::Text(_) | Body::Secret(_) => Input::Payload,
-            Body::Later => {
-                return Err(RemoteError::Local(
-                    "a script was run before its input was known".to_owned(),
-                ));
-            }
-        };
-        let command = privilege::command(script.text(), script.limit(), entry, input, &marks)?;
-        Ok(Run { command, marks, body: script.body(), password, limit: script.limit() })
+        let (payload, limit) = (Payload::of(script)?, script.limit());
+        let command = privilege::command(script.text(), limit, entry, payload.input(), &marks)?;
+        Ok(Run { command, marks, payload, password, limit })
     }
 
     /// The configured password of sudo; resolved once for all hosts that share the reference.
@@ -229,8 +218,8 @@ impl Connection {
             // The first run finds out for all that follow.
             Some(&mut known)
         };
-        let run = Self::prepare(script, entry, password)?;
-        let outcome = self.execute(&run, progress).await?;
+        let mut run = Self::prepare(script, entry, password)?;
+        let outcome = self.execute(&mut run, progress).await?;
         let outcome = match outcome {
             Outcome::NotRoot { reason } if run.password.is_none() && wants_password(&reason) => {
                 let Some(password) = self.connector.shared.ask_password(self).await else {
@@ -239,8 +228,8 @@ impl Connection {
                     );
                 };
                 entry = Entry::Password;
-                let run = Self::prepare(script, entry, Some(password))?;
-                self.execute(&run, progress).await?
+                let mut run = Self::prepare(script, entry, Some(password))?;
+                self.execute(&mut run, progress).await?
             }
             other => other,
         };
@@ -279,18 +268,17 @@ fn wants_password(reason: &str) -> bool {
 
 impl Run<'_> {
     async fn send(
-        &self,
+        &mut self,
         write: &ChannelWriteHalf<Msg>,
         mut seen: watch::Receiver<Stage>,
+        progress: &Progress<'_>,
     ) -> Result<(), russh::Error> {
         if let Some(password) = &self.password {
             write.data_bytes([secret::bytes(password), b"\n"].concat()).await?;
         }
-        let payload = match self.body {
-            Body::Text(text) => text.as_bytes(),
-            Body::Secret(secret) => secret::bytes(secret),
-            Body::Empty | Body::Later => return write.eof().await,
-        };
+        if matches!(self.payload, Payload::Nothing) {
+            return write.eof().await;
+        }
         if self.password.is_some() {
             // sudo asks up to three times: it must not get the payload for a password.
             let stage = seen.wait_for(|stage| *stage != Stage::Entering).await;
@@ -299,10 +287,14 @@ impl Run<'_> {
             }
             write.data_bytes(self.marks.payload().into_bytes()).await?;
         }
-        for chunk in payload.chunks(CHUNK) {
-            write.data_bytes(chunk.to_vec()).await?;
+        loop {
+            match self.payload.next(progress).await {
+                Ok(piece) if piece.is_empty() => return write.eof().await,
+                Ok(piece) => write.data_bytes(piece).await?,
+                // The host misses the rest, and says so.
+                Err(_) => return write.eof().await,
+            }
         }
-        write.eof().await
     }
 
     /// `timeout` on the host says 124, or 137 where it had to kill.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 
-use super::Inputs;
+use super::{Inputs, ways};
 use crate::actions::{Command, File, Packages, Sysctls};
 use crate::facts::Facts;
 use crate::script::Script;
@@ -50,7 +50,10 @@ const LEAST_DISK: u64 = 2048;
 pub fn prepare(inputs: &Inputs<'_>) -> anyhow::Result<Step> {
     check(inputs.facts)?;
     let mut step = Step::new("prepare");
+    let sources = &inputs.cluster.sources;
+    ways::proxy(&mut step, sources)?;
     step.ensure(Packages::installed(PACKAGES));
+    ways::ca(&mut step, sources);
     // The file is for the next boot, the command for now.
     step.ensure(File::new("/etc/modules-load.d/oceanid.conf", render(&ModulesLoad)?));
     let load = Script::new(format!(

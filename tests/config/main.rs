@@ -2,6 +2,7 @@
 
 mod baseline;
 mod harden;
+mod sources;
 
 use std::fmt::Write;
 
@@ -207,7 +208,7 @@ fn bad_networks_are_refused() {
 fn bad_settings_of_k3s_are_refused() {
     let said = refused([
         ("version", replaced("v1.36.3+k3s1", "1.36.3")),
-        ("channel", replaced("v1.36.3+k3s1", "stable")),
+        ("channel", replaced("v1.36.3+k3s1", "stabel")),
         ("backend", replaced("[[node]]", "flannel-backend = \"wireguard\"\n[[node]]")),
         ("component", replaced("[[node]]", "disable = [\"traefic\", \"nginx\"]\n[[node]]")),
         ("endpoint", replaced("[[node]]", "endpoint = \"https://a.example.com:6443\"\n[[node]]")),

@@ -100,6 +100,7 @@ impl Remote for Here {
         let mut stdin = child.stdin.take().expect("piped");
         let body = match script.body() {
             Body::Empty | Body::Later => Vec::new(),
+            Body::File(path) => fs::read(path).expect("readable"),
             Body::Text(text) => text.as_bytes().to_vec(),
             Body::Secret(secret) => secret::bytes(secret).to_vec(),
         };

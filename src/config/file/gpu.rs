@@ -41,7 +41,7 @@ pub struct TritonSection {
 }
 
 /// `[tunnel]`.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct TunnelSection {
     /// The public name.
@@ -52,4 +52,12 @@ pub struct TunnelSection {
     pub node: Option<Written<String>>,
     /// The token of the tunnel, from the dashboard of Cloudflare.
     pub token: Option<Written<SecretRef>>,
+    /// The exact version of cloudflared. `oceanid lock` keeps its SHA-256 in `oceanid.lock`.
+    pub version: Written<String>,
+}
+
+impl Default for TunnelSection {
+    fn default() -> Self {
+        Self { hostname: None, node: None, token: None, version: "2026.8.2".to_owned().into() }
+    }
 }

@@ -8,7 +8,7 @@ use super::layout::{self, Paths};
 use super::network::{Clients, Control, Dns, Network};
 use super::pki::{self, Pair};
 use super::token::{self, Credentials, Token};
-use super::{config, node};
+use super::{config, fitness, node};
 use crate::settings::Settings;
 use crate::stamp::Version;
 use crate::{log, notify};
@@ -45,6 +45,8 @@ async fn run(options: Options) -> anyhow::Result<()> {
     let ca = trusted_ca(&local, server, &token).await;
     let control = join(&local, &ca, &token, &options, &paths, &addresses).await;
     let settings = Settings::read();
+    fitness::cgroups(&options, &settings)?;
+    fitness::network(&control, &settings)?;
     let kubelet = Kubelet { role: Role::Agent, options, version, settings, addresses };
     if kubelet.check().is_err() {
         bail!("kubelet exited: exit status 1");

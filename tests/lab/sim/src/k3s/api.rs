@@ -3,7 +3,9 @@
 use super::cluster::Cluster;
 use super::http::{Identity, Request};
 use super::reply::{self, Reply};
-use super::store::{CRDS, NAMESPACES, NODES, RESOURCES, Refused, Resource, SECRETS, Store};
+use super::store::{
+    CRDS, LEASES, NAMESPACES, NODE_LEASES, NODES, RESOURCES, Refused, Resource, SECRETS, Store,
+};
 use super::{apply, discovery, fields, patch, select, table, validate, watch};
 use hyper::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
 use hyper::{Method, StatusCode};
@@ -150,6 +152,7 @@ fn authorize(
     }
     let own = user.strip_prefix("system:node:").filter(|_| target.resource == NODES);
     match (own, verb, target.name.as_deref()) {
+        _ if verb != "list" && is_own_lease(user, target) => Ok(()),
         (Some(_), "create", _) => Ok(()),
         (Some(own), "get" | "patch" | "update", Some(name)) if own == name => Ok(()),
         _ if is_open(user, verb, target) => Ok(()),
@@ -160,6 +163,14 @@ fn authorize(
         }
         _ => Err(why),
     }
+}
+
+/// Says whether this is about the lease of the node that asks.
+fn is_own_lease(user: &str, target: &Target) -> bool {
+    let own = user.strip_prefix("system:node:");
+    target.resource == LEASES
+        && target.namespace == NODE_LEASES
+        && own.is_some_and(|own| target.name.as_deref().is_none_or(|name| name == own))
 }
 
 /// Says whether a part of k3s that is on every node may do this.
@@ -189,6 +200,14 @@ fn list(cluster: &Cluster, request: &Request, target: &Target) -> Reply {
     }
     if wants_table(request) {
         return Reply::json(&table::of(&target.resource, &found, revision));
+    }
+    if request.header(ACCEPT).contains("as=PartialObjectMetadataList") {
+        return Reply::json(&json!({
+            "kind": "PartialObjectMetadataList",
+            "apiVersion": "meta.k8s.io/v1",
+            "metadata": { "resourceVersion": revision.to_string() },
+            "items": found.iter().map(|object| json!({ "metadata": object["metadata"] })).collect::<Vec<_>>(),
+        }));
     }
     let items: Vec<Value> = found.into_iter().cloned().collect();
     Reply::json(&json!({
@@ -365,6 +384,11 @@ fn delete(cluster: &Cluster, request: &Request, target: &Target, name: &str) -> 
     };
     if target.resource == NODES {
         store.delete(&SECRETS, "kube-system", &format!("{name}.node-password.k3s"));
+        if let Some(etcd) = cluster.etcd.as_ref().filter(|_| name != cluster.node) {
+            etcd.remove(name);
+        }
+        // Its owner is the node, so that the garbage collector takes it.
+        store.delete(&LEASES, NODE_LEASES, name);
     }
     let details =
         json!({ "name": name, "kind": target.resource.plural, "uid": gone["metadata"]["uid"] });

@@ -74,6 +74,18 @@ fn kernel_defaults_are_set_when_not_protected() {
     assert_eq!(host.must("sysctl -n kernel.panic vm.overcommit_memory").trim(), "10\n1");
 }
 
+/// Kubernetes' component-base: a feature gate is on or off.
+#[test]
+fn a_malformed_feature_gate_ends_a_server() {
+    for part in ["kubelet", "kube-proxy"] {
+        let mut host = Host::new("tethys");
+        host.configure(&format!("cluster-init: true\n{part}-arg: [\"feature-gates=Sometimes\"]\n"));
+        host.start(Role::Server);
+        assert_eq!(host.exit_code(), 1);
+        host.logged("missing bool value for Sometimes", 1);
+    }
+}
+
 /// observed: a label `node-role.kubernetes.io/worker` on an agent: exit 1; facts 1.6.
 #[test]
 fn a_reserved_label_ends_an_agent() {

@@ -1,0 +1,47 @@
+//! How a host reaches what it downloads: the CA that it trusts besides the usual ones, and the proxy.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use crate::actions::{Command, File};
+use crate::cluster::Sources;
+use crate::script::Script;
+use crate::step::Step;
+use crate::templates::k3s::AptProxy;
+use crate::templates::render;
+
+const CA: &str = "/usr/local/share/ca-certificates/oceanid.crt";
+const BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
+
+/// Requires apt's proxy, before apt is needed.
+pub fn proxy(step: &mut Step, sources: &Sources) -> anyhow::Result<()> {
+    let Some(proxy) = &sources.proxy else { return Ok(()) };
+    // apt knows single hosts alone.
+    let single = |name: &&String| {
+        !name.starts_with('.') && (name.parse::<IpNet>().is_err() || name.parse::<IpAddr>().is_ok())
+    };
+    let around: Vec<&str> = sources.no_proxy.iter().filter(single).map(String::as_str).collect();
+    let text = render(&AptProxy { proxy, around: &around })?;
+    step.ensure(File::new("/etc/apt/apt.conf.d/51oceanid-proxy", text));
+    Ok(())
+}
+
+/// Requires the CA of `[sources]`, once the package that keeps CAs is there.
+pub fn ca(step: &mut Step, sources: &Sources) {
+    let Some(pem) = &sources.ca else { return };
+    step.ensure(File::new(CA, pem.clone()));
+    // Every line of ours is a line of the bundle.
+    let trusted = format!(
+        "[ -r {CA} ] && [ -r {BUNDLE} ] || exit 1\nif grep -qvxF -f {BUNDLE} -- {CA}; then exit 1; fi\n"
+    );
+    step.ensure(
+        Command::new(
+            "trusted CAs",
+            "update-ca-certificates",
+            trusted,
+            Script::new("update-ca-certificates >/dev/null\n"),
+        )
+        .undo_last(Script::new("update-ca-certificates >/dev/null || :\n")),
+    );
+}
