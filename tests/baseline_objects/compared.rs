@@ -119,7 +119,8 @@ fn answers(survey: &Survey, found: &[(&str, &Value)]) -> Answer {
         let path = path.split('?').next().expect("a path");
         let items: Vec<&Value> =
             found.iter().filter(|(of, _)| *of == path).map(|(_, object)| *object).collect();
-        stdout.push_str(&format!("{}\n200\n", json!({ "kind": "List", "items": items })));
+        let list = json!({ "kind": "List", "items": items });
+        stdout.extend([list.to_string().as_str(), "\n200\n"]);
     }
     Answer::Script(Output { stdout, ..Output::default() })
 }

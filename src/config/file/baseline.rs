@@ -14,7 +14,8 @@ pub struct BaselineSection {
     /// network policies between them, small quotas, and the roles `oceanid-viewer` and
     /// `oceanid-deployer`.
     pub zones: Written<bool>,
-    /// Gateway API with k3s' Traefik as its controller.
+    /// Gateway API with k3s' Traefik as its controller; its listeners are at Traefik's own ports,
+    /// 8000 and 8443.
     pub gateway_api: Written<bool>,
     /// cert-manager with certificates from Let's Encrypt through Cloudflare's DNS.
     pub cert_manager: Option<Written<CertManagerSection>>,
@@ -35,7 +36,8 @@ pub struct CertManagerSection {
     /// The address that Let's Encrypt writes to.
     #[schemars(extend("x-required" = true))]
     pub email: Option<Written<String>>,
-    /// A token of Cloudflare that may edit the zone's DNS.
+    /// A token of Cloudflare that may read the zone and edit its DNS. The cluster has it as the
+    /// secret `cloudflare-api-token` in `cert-manager`.
     #[schemars(extend("x-required" = true))]
     pub token: Option<Written<SecretRef>>,
 }
@@ -47,7 +49,8 @@ pub struct GitopsSection {
     /// Which program.
     #[schemars(extend("x-required" = true))]
     pub tool: Option<Written<GitopsTool>>,
-    /// The repository's address: `https://git.example.com/cluster.git`.
+    /// The repository's address: `https://git.example.com/cluster.git`, or with ssh://. The tool
+    /// gets credentials for it as a secret that you make.
     #[schemars(extend("x-required" = true))]
     pub repository: Option<Written<String>>,
     /// The branch.

@@ -7,6 +7,7 @@
 mod access;
 mod agent;
 mod api;
+mod apply;
 mod commands;
 mod datastore;
 mod ground;
