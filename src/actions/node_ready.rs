@@ -8,6 +8,15 @@ use crate::action::{Action, Answer, Change, Question, Undo};
 use crate::kube::{self, Census, FRESH, Identity, Wanted};
 use crate::script::{Script, quote};
 
+/// `give_up` says what is known of a wait that ends in vain.
+const GIVE_UP: &str = r#"give_up() {
+  since=$(date -d "$(state InactiveExitTimestamp)" +%s) || since=$begun
+  last_words "$unit" "$since" >&2
+  printf 'node %s after %s s: %s; %s is %s, restarted %s times\n' "$node" "$(( $(date +%s) - begun ))" "$now" "$unit" "$(state ActiveState)" "$(state NRestarts)" >&2
+  exit 1
+}
+"#;
+
 /// A node that is Ready by its own word since k3s was started, runs the wanted version and takes pods.
 #[derive(Debug)]
 pub struct NodeReady {
@@ -73,23 +82,14 @@ impl NodeReady {
             r#"{LAST_WORDS}node={node} unit={unit}
 state() {{ systemctl show --timestamp=utc -p "$1" --value -- "$unit"; }}
 limit=$(( $(date +%s) + {limit} )) begun=$(date +%s) restarts=$(state NRestarts)
-give_up() {{
-  since=$(date -d "$(state InactiveExitTimestamp)" +%s) || since=$begun
-  last_words "$unit" "$since" >&2
-  printf 'node %s after %s s: %s; %s is %s, restarted %s times
-' "$node" "$(( $(date +%s) - begun ))" "$now" "$unit" "$(state ActiveState)" "$(state NRestarts)" >&2
-  exit 1
-}}
-# Its lease must have been renewed since k3s was started, and lately.
+{GIVE_UP}# Its lease must have been renewed since k3s was started, and lately.
 is_heard() {{
   heard=${{answer#*'"renewTime":"'}}
   [ "$heard" != "$answer" ] || return 1
   heard=${{heard%%'"'*}}
   for since in "$(state ExecMainStartTimestamp)" '-{FRESH} seconds'; do
     since=$(date -u -d "$since" +%Y-%m-%dT%H:%M:%S) || return 1
-    printf '%s
-%s
-' "$since" "$heard" | sort -C || return 1
+    printf '%s\n%s\n' "$since" "$heard" | sort -C || return 1
   done
 }}
 while :; do
