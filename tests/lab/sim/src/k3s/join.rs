@@ -49,24 +49,26 @@ pub async fn join(
         Ok(serde_json::from_slice::<Value>(&answer.body)?)
     };
     let files = ask("/v1-k3s/server-bootstrap").await?;
-    let differences = critical::differences(
-        &critical::settings(options),
-        &ask("/v1-k3s/config").await?["Critical"],
-    );
-    for difference in &differences {
-        log::warning(format!("critical configuration mismatched: {difference}"));
-    }
-    if !differences.is_empty() {
-        bail!(
-            "{PREPARING}: failed to validate server configuration: critical configuration value mismatch between servers"
-        );
-    }
+    compare(options, &ask("/v1-k3s/config").await?["Critical"])?;
     bootstrap::write(paths, &files)?;
     let members = ask("/db/info").await?;
     let authority = Authority::load_or_make(&paths.server.join("tls"), "client-ca")?;
     let pair = authority.sign(Purpose::Client, peer::USER, &["system:etcd"], &[])?;
     let joined = add(&members, &ca, &pair, own).await?;
     Etcd::begin(&etcd, &joined["members"], joined["term"].as_u64().unwrap_or(1))
+}
+
+fn compare(options: &Options, theirs: &Value) -> anyhow::Result<()> {
+    let differences = critical::differences(&critical::settings(options), theirs);
+    for difference in &differences {
+        log::warning(format!("critical configuration mismatched: {difference}"));
+    }
+    if differences.is_empty() {
+        return Ok(());
+    }
+    bail!(
+        "{PREPARING}: failed to validate server configuration: critical configuration value mismatch between servers"
+    );
 }
 
 // One member after the other; another that is still joining is waited for.

@@ -143,13 +143,7 @@ fn prepare(
     }
     let authorities = layout::prepare(&paths)?;
     let server_password = server_password(&paths, &authorities, given.as_deref())?;
-    let agent_password = match given_token(&options, "agent-token", "agent-token-file")? {
-        Some(text) => Token::parse(&text)
-            .ok()
-            .and_then(|token| token.password().map(str::to_owned))
-            .context("failed to normalize agent token; must be in format K10<CA-HASH>::<USERNAME>:<PASSWORD> or <PASSWORD>")?,
-        None => server_password.clone(),
-    };
+    let agent_password = agent_password(&options, &server_password)?;
     encrypt(&options, &paths)?;
     if let Some(database) = &database {
         external::leave(database, &paths, &server_password)?;
@@ -186,6 +180,16 @@ fn encrypt(options: &Options, paths: &Paths) -> anyhow::Result<()> {
         "resources": [{ "resources": ["secrets"],
             "providers": [{ "aescbc": { "keys": [key] } }, { "identity": {} }] }] });
     pki::write(&paths.server.join("cred/encryption-config.json"), &keys.to_string(), 0o600)
+}
+
+fn agent_password(options: &Options, server: &str) -> anyhow::Result<String> {
+    let Some(text) = given_token(options, "agent-token", "agent-token-file")? else {
+        return Ok(server.to_owned());
+    };
+    let token = Token::parse(&text).ok();
+    token.and_then(|token| token.password().map(str::to_owned)).context(
+        "failed to normalize agent token; must be in format K10<CA-HASH>::<USERNAME>:<PASSWORD> or <PASSWORD>",
+    )
 }
 
 fn given_token(options: &Options, name: &str, file: &str) -> anyhow::Result<Option<String>> {
