@@ -11,3 +11,4 @@ mod ground;
 mod network;
 mod refusals;
 mod server;
+mod state;
