@@ -103,6 +103,8 @@ pub struct UnitState {
     pub stale: bool,
     /// `NRestarts`: how often systemd restarted it by itself.
     pub restarts: u32,
+    /// `ExecMainStartTimestamp`: when its process was started, seconds since 1970.
+    pub started: Option<i64>,
 }
 
 /// What is printed, what is run, and what takes it back.

@@ -3,15 +3,19 @@
 pub use adopt::Adopt;
 pub use audit_rules::AuditRules;
 pub use command::Command;
+pub use etcd_member::EtcdMember;
 pub use fetch::Fetch;
 pub use file::File;
 pub use firewall::Firewall;
-pub use keeps::Keeps;
+pub use folder::Folder;
 pub use kept_rules::KeptRules;
+pub use made::Made;
 pub use masked::Masked;
 pub use modes::Modes;
+pub use node_gone::NodeGone;
 pub use node_ready::NodeReady;
 pub use node_settings::NodeSettings;
+pub use objects::{Objects, Removed};
 pub use only_one::OnlyOne;
 pub use packages::Packages;
 pub use reject_rules::RejectRules;
@@ -19,21 +23,26 @@ pub use reload::Reload;
 pub use require::Require;
 pub use sshd_values::{Guest, SshdValues};
 pub use sysctls::Sysctls;
+pub use token_secret::TokenSecret;
 pub use unit::Unit;
 pub use wait::Wait;
 
 mod adopt;
 mod audit_rules;
 mod command;
+mod etcd_member;
 mod fetch;
 mod file;
 mod firewall;
-mod keeps;
+mod folder;
 mod kept_rules;
+mod made;
 mod masked;
 mod modes;
+mod node_gone;
 mod node_ready;
 mod node_settings;
+mod objects;
 mod only_one;
 mod packages;
 mod reject_rules;
@@ -42,6 +51,7 @@ mod require;
 mod secret_keys;
 mod sshd_values;
 mod sysctls;
+mod token_secret;
 mod unit;
 mod wait;
 
@@ -50,7 +60,6 @@ use anyhow::bail;
 use crate::action::{Answer, FileState, UnitState};
 use crate::remote::Output;
 
-/// Keeps what is at `$path` and which folders above it are missing, then makes those folders.
 ///
 /// Expects `path` and `folder` to be set; undone by [`RESTORE`].
 const KEEP: &str = r#"keep=$OCEANID_UNDO
@@ -65,7 +74,8 @@ while [ ! -d "$above" ]; do printf '%s\n' "$above" >>"$keep/folders"; above=${ab
 /// The verdict is printed after them: the report shows a script's last lines, and the very last as the cause.
 const LAST_WORDS: &str = r#"last_words() {
   journalctl --sync 2>/dev/null || :
-  said=$(journalctl -q -u "$1" -n 300 --no-pager -o cat --since "@$2")
+  said=$(journalctl -q -u "$1" -n 300 --no-pager -o cat --since "@$2" |
+    grep -vE '^modprobe: |Found left-over process|This usually indicates unclean termination') || :
   printf 'the last lines of %s:\n' "$1"
   printf '%s\n' "$said" | tail -n 12
   worst=$(printf '%s\n' "$said" | grep -iE 'fatal|panic|error|incorrect|invalid|fail' | tail -n 4) || :
@@ -84,7 +94,15 @@ if [ -e "$keep/folders" ]; then while read -r above; do rmdir -- "$above" 2>/dev
 "#;
 
 /// Forgets that units were started with what was at `$path`: they are restarted by their own action.
-const FORGET_STARTS: &str = r#"{ grep -lsxF -- "$path" /var/lib/oceanid/units/* || :; } | while read -r stamp; do rm -f -- "$stamp"; done
+///
+/// Expects `$keep`, where [`RECALL_STARTS`] finds it.
+const FORGET_STARTS: &str = r#"{ grep -lsxF -- "$path" /var/lib/oceanid/units/* || :; } | while read -r stamp; do
+mkdir -p -- "$keep/starts"; mv -f -- "$stamp" "$keep/starts/"; done
+"#;
+
+/// With what was at `$path` before, units that were started with it have what they were started with.
+const RECALL_STARTS: &str = r#"if [ -d "$keep/starts" ]; then mkdir -p -- /var/lib/oceanid/units; cp -p -- "$keep/starts/"* /var/lib/oceanid/units/
+else { grep -lsxF -- "$path" /var/lib/oceanid/units/* || :; } | while read -r stamp; do rm -f -- "$stamp"; done; fi
 "#;
 
 fn one(seen: &[Answer], index: usize) -> anyhow::Result<&Answer> {

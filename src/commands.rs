@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 use clap::Parser as _;
 
 use crate::cli::{Cli, Command};
+use crate::fleet::OldNodes;
 use crate::report::{Event, Exit, Observer as _, Style};
 use context::{Context, Teller};
 
@@ -15,13 +16,16 @@ mod bootstrap;
 mod context;
 mod delivery;
 mod docs;
+mod doctor;
 mod facts;
 mod kubeconfig;
 mod lock;
 mod plan;
 mod rollback;
+mod server;
 mod status;
 mod trust;
+mod tunnel;
 mod unlock;
 mod validate;
 mod verify;
@@ -65,6 +69,10 @@ impl Stop {
 /// Runs the command; the first Ctrl-C lets the running change end, the second leaves it to the host.
 async fn interruptible(cli: Cli) -> anyhow::Result<Exit> {
     let stop = Arc::new(Stop::default());
+    if matches!(cli.command, Command::Tunnel { .. }) {
+        // Ctrl-C is how it ends.
+        return run(cli, stop).await;
+    }
     let twice = async {
         interrupt().await;
         stop.asked.store(true, Ordering::SeqCst);
@@ -102,24 +110,29 @@ async fn run(cli: Cli, stop: Arc<Stop>) -> anyhow::Result<Exit> {
             } else {
                 format!("bootstrap {}", target.nodes.join(" "))
             };
-            bootstrap::run(&context, target, &apply, &purpose).await
+            bootstrap::run(&context, context.selection(target)?, &apply, &purpose).await
         }
-        Command::Join { nodes, local, steps, apply } => {
+        Command::Join { nodes, local, replace, steps, apply } => {
             let mut context = Context::new(global, stop)?;
             if local {
                 context.mark_local(&nodes)?;
             }
             let purpose = format!("join {}", nodes.join(" "));
-            let target = crate::cli::Target { nodes, steps };
-            bootstrap::run(&context, target, &apply, &purpose).await
+            let mut selection = context.selection(crate::cli::Target { nodes, steps })?;
+            if replace {
+                selection.old_nodes = OldNodes::Removed;
+            }
+            bootstrap::run(&context, selection, &apply, &purpose).await
         }
         Command::Lock => lock::run(&Context::new(global, stop)?).await,
         Command::Verify { target } => verify::run(&Context::new(global, stop)?, target).await,
         Command::Rollback { nodes, run, yes } => {
             rollback::run(&Context::new(global, stop)?, nodes, run, yes).await
         }
-        Command::Status => status::run(&Context::new(global, stop)?).await,
-        Command::Kubeconfig { out } => kubeconfig::run(&Context::new(global, stop)?, out).await,
+        Command::Status => status::run(Context::new(global, stop)?).await,
+        Command::Doctor { nodes } => doctor::run(&Context::new(global, stop)?, nodes).await,
+        Command::Kubeconfig(wanted) => kubeconfig::run(&Context::new(global, stop)?, wanted).await,
+        Command::Tunnel { port } => tunnel::run(&Context::new(global, stop)?, port).await,
         Command::Trust { node, fingerprint } => {
             trust::run(&Context::new(global, stop)?, &node, fingerprint.as_deref()).await
         }

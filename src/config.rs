@@ -2,20 +2,25 @@
 
 mod baseline;
 mod caution;
+mod cron;
 mod extra;
 mod file;
 mod finding;
+mod further;
 mod harden;
 mod k3s;
+mod k3s_keys;
 mod mask;
 mod network;
 mod nodes;
 mod reach;
 pub(crate) mod reference;
+mod servers;
 mod shape;
 mod sources;
 pub(crate) mod suggest;
 mod syntax;
+mod topology;
 mod written;
 
 use std::fmt;
@@ -114,8 +119,10 @@ fn cluster(file: &File, out: &mut Findings) -> Option<Cluster> {
     let sources = sources::read(&file.sources, out);
     extra::check(file, out);
     let baseline = baseline::read(file, out);
+    servers::check(file, out);
     let (tunnel, images) = extra::beside(file);
     caution::check(file, out);
+    topology::check(file, &hosts, out);
     Some(Cluster {
         name: file.cluster.name.as_ref()?.value().clone(),
         domain: file.cluster.domain.as_ref().map(|domain| domain.value().clone()),

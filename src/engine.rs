@@ -13,6 +13,10 @@ use crate::remote::{Output, Progress, Remote};
 use crate::report::{Event, Observer};
 use crate::step::Step;
 
+pub use put_back::{NotPutBack, PutBack};
+
+mod put_back;
+
 /// A change that a look showed to be needed.
 #[derive(Debug)]
 pub struct Planned {
@@ -162,8 +166,9 @@ impl<R: Remote, O: Observer> Run<'_, R, O> {
     /// Brings one step about; a guarded one is confirmed through a new login, or taken back.
     async fn step(&mut self, step: &Step) -> anyhow::Result<()> {
         let mut watch = None;
-        let result = self.converge(step, &mut watch).await;
-        let Some(watch) = watch else { return result };
+        let mut made = Vec::new();
+        let result = self.converge(step, &mut watch, &mut made).await;
+        let Some(watch) = watch else { return self.put_back_unless_up(step, made, result).await };
         let (host, observer) = (self.host, self.observer);
         let progress = |text: &str| observer.on(&Event::Progress { host, text });
         let Err(error) = result else { return watch.confirm(&progress).await };
@@ -181,6 +186,7 @@ impl<R: Remote, O: Observer> Run<'_, R, O> {
         &mut self,
         step: &'s Step,
         watch: &mut Option<Watch<'s, R>>,
+        made: &mut Vec<Intent>,
     ) -> anyhow::Result<()>
     where
         Self: 's,
@@ -213,7 +219,7 @@ impl<R: Remote, O: Observer> Run<'_, R, O> {
                     armed = true;
                 }
                 let guard = watch.as_ref().map(|watch| &watch.marker);
-                self.change(change, guard).await?;
+                self.change(change, guard, made).await?;
                 done.push(change.subject.clone());
             }
         }
@@ -240,13 +246,19 @@ impl<R: Remote, O: Observer> Run<'_, R, O> {
         Ok(())
     }
 
-    async fn change(&mut self, planned: &Planned, guard: Option<&Marker>) -> anyhow::Result<()> {
+    async fn change(
+        &mut self,
+        planned: &Planned,
+        guard: Option<&Marker>,
+        made: &mut Vec<Intent>,
+    ) -> anyhow::Result<()> {
         let Planned { step, subject, change } = planned;
         let (host, summary) = (self.host, change.summary.as_str());
         self.observer.on(&Event::ChangeStarted { host, step, subject, summary });
         let begun = Instant::now();
         let intent = Intent::new(self.name, self.changes, step, subject, change);
         self.changes += 1;
+        made.push(intent.clone());
         let progress = |text: &str| self.observer.on(&Event::Progress { host, text });
         let progress: &Progress<'_> = &progress;
         let output = self

@@ -14,8 +14,12 @@ use crate::remote::Output;
 use crate::script::Script;
 
 pub use self::access::{Login, Sshd};
+pub use self::kept::Kept;
+pub use self::roll::Roll;
 
 mod access;
+mod kept;
+mod roll;
 
 /// What a host is, as it said itself.
 #[derive(Debug, Clone, Serialize)]
@@ -40,6 +44,8 @@ pub struct Facts {
     pub memory_mib: u64,
     /// Free space where /var/lib is, MiB.
     pub disk_free_mib: u64,
+    /// The size of the file system where /var/lib is, MiB; 0 where the host does not say it.
+    pub disk_mib: u64,
     /// The kind of file system where /var/lib is, as `stat -f` calls it: `ext2/ext3`, `btrfs`.
     pub disk_kind: String,
     /// cgroup v2 controllers, or `v1` on a host of the old hierarchy.
@@ -67,15 +73,30 @@ pub struct Facts {
     pub login: Login,
     /// What its sshd is told.
     pub sshd: Sshd,
+    /// The kernel has `WireGuard`, or a module of that name.
+    pub has_wireguard: bool,
+    /// What a k3s server keeps its state in.
+    pub kept: Kept,
     /// k3s has been here: what it needs to begin with is there.
     pub has_k3s: bool,
     /// A guard that waits, or has something to tell.
     pub guard: Option<Guard>,
     /// The run that holds the host's lock.
     pub lock: Option<crate::lock::Lock>,
+    /// A node's password is there: a k3s on this host has been a node.
+    pub has_node_password: bool,
     /// The token that agents join with; only asked of a server.
     #[serde(skip)]
     pub join_token: Option<SecretString>,
+    /// The token that servers join with; only asked of a server.
+    #[serde(skip)]
+    pub server_token: Option<SecretString>,
+    /// Who is in the cluster; only asked of a server, and only while its API answers.
+    #[serde(skip)]
+    pub roll: Option<Roll>,
+    /// The version of a server whose API does not answer.
+    #[serde(skip)]
+    pub k3s_version: Option<String>,
 }
 
 /// The hardware names that k3s has binaries for.
@@ -119,7 +140,9 @@ pub fn script(role: Role) -> Script {
         "first lock {STATE}/lock\nfirst operator {OPERATOR}\nfor guard in armed firing fired; do first \"guard-$guard\" \"{STATE}/guard/$guard\"; done"
     );
     if role == Role::Server {
-        text.push_str(ASK_TOKEN);
+        text.push_str(kept::ASK);
+        text.push_str(ASK_TOKENS);
+        text.push_str(&roll::ask());
     }
     text.push_str("exit 0\n");
     Script::new(text)
@@ -140,8 +163,18 @@ first cpus /sys/devices/system/cpu/online
 while read -r key value unit; do
   if [ "$key" = MemTotal: ]; then say memory "$value"; break; fi
 done </proc/meminfo
-stat -f --printf 'fact disk-free %a %S\nfact disk-kind %T\n' /var/lib
+stat -f --printf 'fact disk-free %a %S\nfact disk-size %b %S\nfact disk-kind %T\n' /var/lib
 if [ -d /var/lib/rancher/k3s/agent ]; then say has-k3s yes; fi
+wireguard() {
+  if [ -d /sys/module/wireguard ]; then return; fi
+  read -r kernel </proc/sys/kernel/osrelease
+  for module in "/lib/modules/$kernel"/kernel/drivers/net/wireguard/wireguard.ko*; do
+    if [ -e "$module" ]; then return; fi
+  done
+  modprobe -nq wireguard
+}
+if wireguard 2>/dev/null; then say has-wireguard yes; fi
+if [ -s /etc/rancher/node/password ]; then say has-node-password yes; fi
 if [ -e /sys/fs/cgroup/cgroup.controllers ]; then first cgroups /sys/fs/cgroup/cgroup.controllers
 elif [ -d /sys/fs/cgroup/memory ]; then say cgroups v1; fi
 if [ -e /run/systemd/container ]; then say container yes; first hardware /run/systemd/container
@@ -167,11 +200,10 @@ say list sshd
 sshd -T 2>&1 || say sshd-broken yes
 "#;
 
-/// The token's files are links that appear only once the server is up; the agents' own goes first.
-const ASK_TOKEN: &str = r#"for token in agent-token node-token; do
-  if read -r line 2>/dev/null <"/var/lib/rancher/k3s/server/$token"; then say join-token "$line"; break; fi
-done
-"#;
+/// The tokens' files appear only once the server is up; the agents' is a link where they have none of their own.
+const ASK_TOKENS: &str = "first join-token /var/lib/rancher/k3s/server/agent-token
+first server-token /var/lib/rancher/k3s/server/token
+";
 
 /// Reads the script's output; `asked_at` is the operator's clock when it ran.
 ///
@@ -232,6 +264,7 @@ pub fn read(output: &Output, asked_at: f64) -> anyhow::Result<Facts> {
         cpus,
         memory_mib: number("memory")? / 1024,
         disk_free_mib: free / (1024 * 1024),
+        disk_mib: maybe("disk-size").as_deref().and_then(bytes).unwrap_or(0) / (1024 * 1024),
         disk_kind: maybe("disk-kind").unwrap_or_default(),
         cgroups: maybe("cgroups")
             .unwrap_or_default()
@@ -252,10 +285,16 @@ pub fn read(output: &Output, asked_at: f64) -> anyhow::Result<Facts> {
             maybe("operator").and_then(|address| address.parse().ok()),
         ),
         sshd,
+        has_wireguard: maybe("has-wireguard").is_some(),
+        kept: kept::read(&all("kept")),
         has_k3s: maybe("has-k3s").is_some(),
         guard: guard(&said),
         lock,
+        has_node_password: maybe("has-node-password").is_some(),
         join_token: first("join-token").ok().map(SecretString::from),
+        server_token: first("server-token").ok().map(SecretString::from),
+        roll: said.get("roll").and_then(|lines| Roll::read(&lines.join("\n"))),
+        k3s_version: maybe("k3s-version").and_then(|said| roll::version(&said)),
     })
 }
 

@@ -1,6 +1,7 @@
 //! Several hosts in one run: connect to all, look at all, then wave after wave.
 
 use std::future::Future;
+use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -13,12 +14,15 @@ use crate::facts::{self, Facts};
 use crate::releases::Releases;
 use crate::remote::{Remote, RemoteError};
 use crate::report::{Event, Observer};
+use crate::secret::Endpoint;
 use crate::step::Step;
-use crate::steps::{self, Inputs, Wave};
+use crate::steps::{self, Inputs, Servers, Terms, Wave};
 
-pub use selection::Selection;
+pub use selection::{OldNodes, Selection};
 
 mod across;
+mod doctor;
+mod fitness;
 mod guards;
 mod selection;
 mod waves;
@@ -81,6 +85,8 @@ pub struct Fleet<'a, D, O> {
     pub parallel: usize,
     /// The command: `bootstrap`, `join calypso`.
     pub purpose: &'a str,
+    /// The database outside of k3s, once its endpoint was asked for.
+    pub datastore: &'a OnceLock<Endpoint>,
     /// Set when the operator wants to stop.
     pub stop: &'a AtomicBool,
     /// When the run began.
@@ -106,12 +112,17 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
         self.cluster.hosts.iter().filter(|host| self.selection.has_node(&host.name)).collect()
     }
 
+    /// Connects to every host and asks what it is; who fails is no reason not to look at the others.
+    pub async fn reach(&self) -> Vec<Result<Member<'a, D::Remote>, Failure>> {
+        join_all(self.hosts().into_iter().map(|host| self.enter(host))).await
+    }
+
     /// Connects to every host and asks what it is; one failure stops the run before anything is touched.
     ///
     /// # Errors
     /// With every host that could not be entered or is not fit.
     pub async fn muster(&self) -> Result<Vec<Member<'a, D::Remote>>, Vec<Failure>> {
-        let found = join_all(self.hosts().into_iter().map(|host| self.enter(host))).await;
+        let found = self.reach().await;
         let mut members = Vec::new();
         let mut failures = Vec::new();
         for result in found {
@@ -141,7 +152,7 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
         first_server: Option<&Facts>,
         releases: &Releases,
         wave: Wave,
-        lost: &[Failure],
+        (lost, terms): (&[Failure], Terms<'_>),
     ) -> anyhow::Result<Vec<Step>> {
         let mut nodes = self.selected();
         nodes.retain(|host| lost.iter().all(|failure| failure.host != host.name));
@@ -151,7 +162,9 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
             facts: &member.facts,
             nodes: &nodes,
             first_server,
+            datastore: self.datastore.get(),
             releases,
+            terms,
         };
         let wanted = steps::ALL.iter().filter(|entry| {
             entry.wave == wave
@@ -168,9 +181,39 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
             .collect()
     }
 
-    /// Whether `step` is for the host `name`: the first server must let in nodes that join it.
+    /// Whether `step` is for the host `name`: the first server must let in nodes that join it, forget old ones, and be well.
     fn is_concerned(&self, name: &str, step: &str) -> bool {
-        self.selection.has_node(name) || step == "firewall"
+        self.selection.has_node(name) || ["firewall", "etcd", "old-nodes"].contains(&step)
+    }
+
+    /// The selected hosts on which k3s could not run as wanted, where the run has to do with k3s.
+    fn unfit(&self, members: &[Member<'a, D::Remote>]) -> Vec<Failure> {
+        if !["k3s-server", "k3s-agent"].iter().any(|step| self.selection.has_step(step)) {
+            return Vec::new();
+        }
+        fitness::judge(self.cluster, members, self.selection, self.observer)
+    }
+
+    /// Names of selected agents that are another machine's, where that one's node is to be removed.
+    fn replaced(&self, members: &[Member<'a, D::Remote>]) -> Vec<String> {
+        let roll = first_server(self.cluster, members).and_then(|facts| facts.roll.as_ref());
+        let (Some(roll), OldNodes::Removed) = (roll, self.selection.old_nodes) else {
+            return Vec::new();
+        };
+        let agents = members.iter().filter(|member| {
+            member.host.role == Role::Agent
+                && self.is_selected(&member.host.name)
+                && steps::taken(roll, member.host, &member.facts).is_some()
+        });
+        agents.map(|member| member.host.name.clone()).collect()
+    }
+
+    /// What a look before the run may count on.
+    fn forecast_terms<'t>(&self, replaced: &'t [String]) -> Terms<'t> {
+        let name = &self.cluster.first_server().name;
+        let comes = self.is_selected(name) && self.selection.has_step("k3s-server");
+        let servers = if comes { Servers::Pending } else { Servers::Settled };
+        Terms { servers, replaced }
     }
 
     /// Looks at every host and says what would change: one execution a host, nothing is written.
@@ -182,11 +225,37 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
         members: &[Member<'a, D::Remote>],
         releases: &Releases,
     ) -> Result<Vec<HostPlan>, Vec<Failure>> {
+        let unfit = self.unfit(members);
+        if !unfit.is_empty() {
+            return Err(unfit);
+        }
+        let mut plans = Vec::new();
+        let mut failures = Vec::new();
+        for result in self.plan_each(members, releases).await {
+            match result {
+                Ok(plan) => plans.push(plan),
+                Err(failure) => failures.push(failure),
+            }
+        }
+        if failures.is_empty() { Ok(plans) } else { Err(failures) }
+    }
+
+    /// As [`Self::plan`], for each host by itself and in the order of `members`.
+    pub async fn plan_each(
+        &self,
+        members: &[Member<'a, D::Remote>],
+        releases: &Releases,
+    ) -> Vec<Result<HostPlan, Failure>> {
         let first = first_server(self.cluster, members);
+        let replaced = self.replaced(members);
+        let terms = self.forecast_terms(&replaced);
         let looks = members.iter().map(|member| async move {
             let failed = |error: anyhow::Error| Failure { host: member.host.name.clone(), error };
-            let mut list = self.steps(member, first, releases, Wave::Host, &[]).map_err(failed)?;
-            list.extend(self.steps(member, first, releases, Wave::Cluster, &[]).map_err(failed)?);
+            let mut list =
+                self.steps(member, first, releases, Wave::Host, (&[], terms)).map_err(failed)?;
+            list.extend(
+                self.steps(member, first, releases, Wave::Cluster, (&[], terms)).map_err(failed)?,
+            );
             let list: Vec<&Step> = list.iter().collect();
             let Seen { changes, notes } =
                 engine::look(&member.remote, &list).await.map_err(failed)?;
@@ -197,15 +266,7 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
             });
             Ok(HostPlan { host: member.host.name.clone(), changes, notes })
         });
-        let mut plans = Vec::new();
-        let mut failures = Vec::new();
-        for result in join_all(looks).await {
-            match result {
-                Ok(plan) => plans.push(plan),
-                Err(failure) => failures.push(failure),
-            }
-        }
-        if failures.is_empty() { Ok(plans) } else { Err(failures) }
+        join_all(looks).await
     }
 }
 

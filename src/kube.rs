@@ -7,6 +7,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::script::quote;
 
+pub use census::{Census, FRESH, Wanted};
+
+mod census;
+pub mod compare;
+pub mod fields;
+pub mod object;
+pub mod survey;
+
 /// The part of a Node that oceanid looks at.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -109,15 +117,15 @@ pub struct NodeInfo {
     /// The version that runs: `v1.36.3+k3s1`.
     #[serde(default)]
     pub kubelet_version: String,
+    /// The `/etc/machine-id` of the host.
+    #[serde(default, rename = "machineID")]
+    pub machine_id: String,
 }
 
 #[derive(Deserialize)]
 struct List {
     items: Vec<Node>,
 }
-
-/// The taint that a node has until its network is up.
-const NOT_READY: &str = "node.kubernetes.io/not-ready";
 
 impl Node {
     /// The status of the condition `kind`, `Unknown` when the node does not have it.
@@ -127,21 +135,15 @@ impl Node {
         found.map_or("Unknown", |condition| condition.status.as_str())
     }
 
-    /// Why the node is not ready to take pods; `None` when it is.
-    #[must_use]
-    pub fn unready(&self, version: &str) -> Option<String> {
-        let ready = self.status.conditions.iter().find(|condition| condition.kind == "Ready");
-        if ready.is_none_or(|ready| ready.status != "True") {
-            let message = ready.map_or("", |ready| ready.message.as_str());
-            return Some(format!("Ready is {}: {message}", self.condition("Ready")));
-        }
-        if self.status.node_info.kubelet_version != version {
-            return Some(format!("it still runs {}", self.status.node_info.kubelet_version));
-        }
-        let tainted = self.spec.taints.iter().any(|taint| taint.key == NOT_READY);
-        tainted.then(|| format!("it still has the taint {NOT_READY}"))
+    /// The addresses of that kind: `InternalIP`, `ExternalIP`.
+    pub fn addresses(&self, kind: &str) -> impl Iterator<Item = &str> {
+        let all = self.status.addresses.iter().filter(move |address| address.kind == kind);
+        all.map(|address| address.address.as_str())
     }
 }
+
+const ALL_NODES: &str = "/api/v1/nodes?pretty=false";
+const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases";
 
 /// Whose credentials a request from a host uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -155,12 +157,17 @@ pub enum Identity {
 /// The start of a curl command line for the API, `--fail-with-body`, 5 s.
 #[must_use]
 pub fn curl(identity: Identity) -> String {
+    format!("curl {} --fail-with-body", credentials(identity))
+}
+
+/// What curl is told before any address of the API.
+fn credentials(identity: Identity) -> String {
     let (folder, ca, user) = match identity {
         Identity::Admin => ("/var/lib/rancher/k3s/server/tls", "server-ca.crt", "client-admin"),
         Identity::Node => ("/var/lib/rancher/k3s/agent", "server-ca.crt", "client-kubelet"),
     };
     format!(
-        "curl -sS --max-time 5 --fail-with-body --cacert {folder}/{ca} \
+        "-sS --max-time 5 --cacert {folder}/{ca} \
          --cert {folder}/{user}.crt --key {folder}/{user}.key"
     )
 }
@@ -179,10 +186,61 @@ pub fn url(identity: Identity, path: &str) -> String {
 #[must_use]
 pub fn get(identity: Identity, node: &str) -> String {
     let path = match identity {
-        Identity::Admin => String::from("/api/v1/nodes?pretty=false"),
+        Identity::Admin => String::from(ALL_NODES),
         Identity::Node => format!("/api/v1/nodes/{node}?pretty=false"),
     };
     format!("{} {}\n", curl(identity), url(identity, &path))
+}
+
+/// As [`get`], with the lease or leases before it: one process, which fails where [`get`] does.
+#[must_use]
+pub fn get_with_leases(identity: Identity, node: &str) -> String {
+    match identity {
+        Identity::Admin => {
+            format!("{}\n", both(identity, &format!("{LEASES}?pretty=false"), ALL_NODES))
+        }
+        Identity::Node => format!("{}\n", get_one_with_lease(identity, node)),
+    }
+}
+
+/// The command that prints one node as JSON, and its lease before it.
+#[must_use]
+pub fn get_one_with_lease(identity: Identity, node: &str) -> String {
+    let lease = format!("{LEASES}/{node}?pretty=false");
+    both(identity, &lease, &format!("/api/v1/nodes/{node}?pretty=false"))
+}
+
+/// The read-only script that prints the HTTP status of each path, a line each, asked as administrator.
+#[must_use]
+pub fn codes(paths: &[String]) -> String {
+    let asked = paths.iter().map(|path| {
+        let credentials = credentials(Identity::Admin);
+        format!("{credentials} -o /dev/null -w '%{{http_code}}\\n' {}", url(Identity::Admin, path))
+    });
+    format!("curl {}\n", asked.collect::<Vec<_>>().join(" --next "))
+}
+
+/// The command that prints the names of kube-system's secrets, without the secrets, and all nodes.
+#[must_use]
+pub fn get_with_passwords(identity: Identity) -> String {
+    let names = "-H 'Accept: application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1'";
+    let secrets = "/api/v1/namespaces/kube-system/secrets?pretty=false";
+    let credentials = credentials(identity);
+    format!(
+        "curl --fail-early {credentials} {names} {} --next {credentials} --fail-with-body {}",
+        url(identity, secrets),
+        url(identity, ALL_NODES)
+    )
+}
+
+/// Gets `first`, which may be missing, and `second`, which may not.
+fn both(identity: Identity, first: &str, second: &str) -> String {
+    let credentials = credentials(identity);
+    format!(
+        "curl --fail-early {credentials} {} --next {credentials} --fail-with-body {}",
+        url(identity, first),
+        url(identity, second)
+    )
 }
 
 /// Reads what [`get`] printed: one node or a list.

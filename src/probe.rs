@@ -90,8 +90,8 @@ impl Probe {
         if !units.is_empty() {
             let _ = write!(
                 text,
-                "begin unit\nsystemctl show -p Id,LoadState,ActiveState,SubState,UnitFileState,\
-                 NeedDaemonReload,NRestarts -- {} 2>/dev/null\nend $?\n",
+                "begin unit\nsystemctl show --timestamp=utc -p Id,LoadState,ActiveState,SubState,UnitFileState,\
+                 NeedDaemonReload,NRestarts,ExecMainStartTimestamp -- {} 2>/dev/null\nend $?\n",
                 units.join(" ")
             );
         }
@@ -207,10 +207,18 @@ fn read_unit(block: &str) -> UnitState {
             "UnitFileState" => value.clone_into(&mut state.enabled),
             "NeedDaemonReload" => state.stale = value == "yes",
             "NRestarts" => state.restarts = value.parse().unwrap_or(0),
+            "ExecMainStartTimestamp" => state.started = second(value),
             _ => {}
         }
     }
     state
+}
+
+/// The second of `Tue 2026-11-24 17:09:52 UTC`.
+fn second(time: &str) -> Option<i64> {
+    let mut words = time.strip_suffix(" UTC")?.split(' ').skip(1);
+    let time: jiff::Timestamp = format!("{}T{}Z", words.next()?, words.next()?).parse().ok()?;
+    Some(time.as_second())
 }
 
 fn read_file(stdout: &Frames<'_>, index: usize, path: &str) -> anyhow::Result<FileState> {

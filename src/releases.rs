@@ -91,6 +91,9 @@ pub struct Releases {
     /// k3s.
     #[serde(default)]
     pub k3s: Release,
+    /// Helm charts of the baseline.
+    #[serde(default)]
+    pub charts: crate::charts::Charts,
     /// cloudflared, where a tunnel is wanted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cloudflared: Option<Release>,

@@ -10,8 +10,10 @@ pub use failure::{Failure, Kind, failure};
 pub use human::{Columns, Human};
 pub use json::Json;
 pub use plan::{Diffs, HostPlan, notes, plan};
+pub use status::status;
 pub use text::Style;
 
+pub mod diagnosis;
 mod exit;
 mod failure;
 mod hint;
@@ -19,6 +21,7 @@ pub mod human;
 pub mod json;
 mod live;
 mod plan;
+mod status;
 mod talk;
 mod text;
 mod throttle;

@@ -1,15 +1,22 @@
 //! References to secrets, and the one way to resolve them.
 #![expect(clippy::disallowed_methods, reason = "the one module that may look at a secret")]
 
+mod endpoint;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, bail, ensure};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use schemars::JsonSchema;
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+
+pub use self::endpoint::{Endpoint, Place};
 
 /// Where a secret is found; the secret itself never stands in cluster.toml.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -52,6 +59,41 @@ impl std::fmt::Display for SecretRef {
     }
 }
 
+/// A secret that is fetched once for a whole run.
+#[derive(Debug, Clone)]
+pub struct Secret {
+    reference: SecretRef,
+    value: Arc<OnceLock<SecretString>>,
+}
+
+impl From<SecretRef> for Secret {
+    fn from(reference: SecretRef) -> Self {
+        Self { reference, value: Arc::default() }
+    }
+}
+
+impl Secret {
+    /// Fetches it unless that was done before.
+    ///
+    /// # Errors
+    /// As [`SecretRef::resolve`].
+    pub fn fetch(&self) -> anyhow::Result<()> {
+        if self.value.get().is_none() {
+            self.value.get_or_init({
+                let value = self.reference.resolve()?;
+                move || value
+            });
+        }
+        Ok(())
+    }
+
+    /// The secret, once it was fetched.
+    #[must_use]
+    pub fn known(&self) -> Option<SecretString> {
+        self.value.get().cloned()
+    }
+}
+
 /// SHA-256 of plain bytes, hex.
 #[must_use]
 pub fn sha256(bytes: &[u8]) -> String {
@@ -71,10 +113,36 @@ pub fn ca_hash(token: &SecretString) -> Option<String> {
     head.strip_prefix("K10").map(str::to_owned)
 }
 
+/// Whether a full k3s token is for agents alone, `K10<hash>::node:<password>`.
+#[must_use]
+pub fn is_for_agents(token: &SecretString) -> bool {
+    token.expose_secret().split_once("::").is_some_and(|(_, user)| user.starts_with("node:"))
+}
+
 /// The bytes of a secret, for the stdin of a process and for nothing else.
 #[must_use]
 pub fn bytes(secret: &SecretString) -> &[u8] {
     secret.expose_secret().as_bytes()
+}
+
+/// The text of a secret, for the one file or stream that was asked to hold it.
+#[must_use]
+pub fn text(secret: &SecretString) -> &str {
+    secret.expose_secret()
+}
+
+/// `plain`, and after it a secret that is base64: a certificate and its key, as TLS takes them.
+///
+/// # Errors
+/// When it is not base64.
+pub fn decoded_after(plain: &[u8], secret: &SecretString) -> anyhow::Result<Zeroizing<Vec<u8>>> {
+    let key = STANDARD.decode(secret.expose_secret()).ok().context("the key is not base64")?;
+    let key = Zeroizing::new(key);
+    let mut joined = Zeroizing::new(Vec::with_capacity(plain.len() + 1 + key.len()));
+    joined.extend_from_slice(plain);
+    joined.push(b'\n');
+    joined.extend_from_slice(&key);
+    Ok(joined)
 }
 
 /// A secret line followed by a payload, as `sudo -S` and what it starts read them from stdin.

@@ -3,16 +3,23 @@
 use crate::cluster::{Cluster, Firewall, Host, Part, Role};
 use crate::facts::Facts;
 use crate::releases::Releases;
+use crate::secret::Endpoint;
 use crate::step::Step;
 
+pub mod baseline;
+mod etcd;
 mod harden;
 mod k3s_agent;
 mod k3s_config;
+mod k3s_join;
 mod k3s_layout;
 mod k3s_server;
+mod k3s_version;
 mod nodes;
 mod prepare;
 mod ways;
+
+pub use k3s_join::taken;
 
 /// Everything that a step may know of.
 #[derive(Debug, Clone, Copy)]
@@ -27,14 +34,37 @@ pub struct Inputs<'a> {
     pub nodes: &'a [&'a Host],
     /// What the first server is; absent while it is not known.
     pub first_server: Option<&'a Facts>,
+    /// The database outside of k3s, where there is one.
+    pub datastore: Option<&'a Endpoint>,
     /// Versions and hashes.
     pub releases: &'a Releases,
+    /// What this run may still change, and what it may remove.
+    pub terms: Terms<'a>,
+}
+
+/// What a run may still change, and what it may remove.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Terms<'a> {
+    /// Whether it may still change the servers.
+    pub servers: Servers,
+    /// Names of nodes that are removed from the cluster, since new machines take them.
+    pub replaced: &'a [String],
+}
+
+/// Whether a run may still change the servers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Servers {
+    /// They stay as they are now.
+    #[default]
+    Settled,
+    /// Their turn comes before the agents'.
+    Pending,
 }
 
 /// When a step happens in a run over several hosts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Wave {
-    /// Servers, one by one; agents side by side after them.
+    /// Servers, one by one; then new agents side by side, and those in use one by one.
     Host,
     /// On the first server, once all hosts are done.
     Cluster,
@@ -96,6 +126,20 @@ pub const ALL: &[Entry] = &[
         build: k3s_server::k3s_server,
     },
     Entry {
+        name: "etcd",
+        about: "of several servers: a healthy member of etcd, before the next",
+        wave: Wave::Host,
+        concerns: etcd::concerns,
+        build: etcd::etcd,
+    },
+    Entry {
+        name: "old-nodes",
+        about: "removes nodes whose machines are gone (`join --replace`)",
+        wave: Wave::Host,
+        concerns: |cluster, host| host.name == cluster.first_server().name,
+        build: k3s_join::old_nodes,
+    },
+    Entry {
         name: "k3s-agent",
         about: "the k3s agent: token checked against the server, unit, Ready",
         wave: Wave::Host,
@@ -108,5 +152,12 @@ pub const ALL: &[Entry] = &[
         wave: Wave::Cluster,
         concerns: |cluster, host| host.name == cluster.first_server().name,
         build: nodes::nodes,
+    },
+    Entry {
+        name: "baseline",
+        about: "zones, roles and what else the cluster begins with, through the API",
+        wave: Wave::Cluster,
+        concerns: |cluster, host| host.name == cluster.first_server().name,
+        build: baseline::baseline,
     },
 ];

@@ -4,6 +4,7 @@ use askama::Template;
 
 use crate::sshd::Section;
 
+pub mod baseline;
 pub mod host;
 pub mod k3s;
 
@@ -34,6 +35,16 @@ pub struct SshdConf<'a> {
     /// What the operator adds.
     pub further: &'a [String],
 }
+
+/// `/var/lib/rancher/k3s/server/psa.yaml`.
+#[derive(Debug, Template)]
+#[template(path = "psa.yaml", escape = "none")]
+pub struct PodSecurity;
+
+/// `/var/lib/rancher/k3s/server/audit.yaml`.
+#[derive(Debug, Template)]
+#[template(path = "audit.yaml", escape = "none")]
+pub struct AuditPolicy;
 
 /// Renders a template, its last newline put back.
 ///

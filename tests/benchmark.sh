@@ -8,4 +8,6 @@ cargo build --quiet --locked --release --target "$musl" -p oceanid -p sim
 cargo build --quiet --locked -p lab
 OCEANID_LAB_SIM=$PWD/target/$musl/release/sim
 export OCEANID_LAB_SIM
-exec target/debug/benchmark "target/$musl/release/oceanid" "$@"
+target/debug/benchmark "target/$musl/release/oceanid" "$@"
+printf '\n'
+target/debug/overhead "target/$musl/release/oceanid"

@@ -240,14 +240,14 @@ fn no_secret_gets_out(operator: &Operator, deed: impl FnOnce() -> Said) {
         said.push(Said::of(command).exits(0));
     }
     let seen = samplers.map(lab::Sampler::stop);
-    let token = operator
-        .lab
-        .host("tethys")
-        .exec("cat /var/lib/rancher/k3s/server/node-token")
-        .expect("the server has a token");
-    let token = token.trim().rsplit(':').next().expect("a token has a password").to_owned();
-    assert!(token.len() >= 16, "`{token}` is no secret");
-    for secret in [SUDO_PASSWORD, PASSPHRASE, &token] {
+    let [token, agents] = ["node-token", "agent-token"].map(|file| {
+        let read = format!("cat /var/lib/rancher/k3s/server/{file}");
+        let token = operator.lab.host("tethys").exec(&read).expect("the server has a token");
+        let token = token.trim().rsplit(':').next().expect("a token has a password").to_owned();
+        assert!(token.len() >= 16, "`{token}` is no secret");
+        token
+    });
+    for secret in [SUDO_PASSWORD, PASSPHRASE, &token, &agents] {
         for Said { stdout, stderr, .. } in &said {
             assert!(!stdout.contains(secret) && !stderr.contains(secret), "{stdout}\n{stderr}");
         }
@@ -258,7 +258,7 @@ fn no_secret_gets_out(operator: &Operator, deed: impl FnOnce() -> Said) {
         assert_secret_in_files(operator, secret);
     }
     // The oracle itself works: what root alone may read is found where it belongs.
-    let own = root_files_with(operator, "styx", &token);
+    let own = root_files_with(operator, "styx", &agents);
     assert!(own.iter().any(|line| line.ends_with("/etc/rancher/k3s/join-token")), "{own:?}");
 }
 

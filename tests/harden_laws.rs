@@ -19,7 +19,7 @@ use oceanid::remote::{Output, Remote as _};
 use oceanid::script::{Script, quote};
 use oceanid::secret;
 use oceanid::step::Step;
-use oceanid::steps::{self, Inputs};
+use oceanid::steps::{self, Inputs, Terms};
 use support::{Deaf, Here};
 
 #[tokio::test]
@@ -217,8 +217,16 @@ fn step(cluster: &Cluster, name: &str, facts: &Facts) -> Step {
     let k3s = Release { version: cluster.k3s.version.clone(), ..Release::default() };
     let releases = Releases { k3s, ..Releases::default() };
     let host = cluster.host(name).unwrap();
-    let inputs =
-        Inputs { cluster, host, facts, nodes: &[], first_server: None, releases: &releases };
+    let inputs = Inputs {
+        cluster,
+        host,
+        facts,
+        nodes: &[],
+        first_server: None,
+        datastore: None,
+        releases: &releases,
+        terms: Terms::default(),
+    };
     let entry = steps::ALL.iter().find(|entry| entry.name == "host").unwrap();
     (entry.build)(&inputs).unwrap()
 }

@@ -29,7 +29,7 @@ proptest! {
     ) {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("oceanid.lock");
-        let lock = Releases { k3s, cloudflared, images };
+        let lock = Releases { k3s, cloudflared, images, ..Releases::default() };
         lock.save(&path).expect("written");
         prop_assert_eq!(&Releases::load(&path).expect("read"), &lock);
         prop_assert_eq!(lock.moved(&lock), vec![]);

@@ -9,16 +9,20 @@ use std::sync::{Arc, Mutex};
 use oceanid::action::{Answer, Change, FileKind, FileState, Question, Undo, UnitState};
 use oceanid::actions::{File, Wait};
 use oceanid::cluster::{Cluster, Host, Role};
+use oceanid::doctor::{self, Since};
 use oceanid::facts::{self, Facts};
 use oceanid::guard::{self, Guard, Watch};
+use oceanid::health;
 use oceanid::lock::{self, Lock};
 use oceanid::probe::Probe;
 use oceanid::receipt::{self, Entry, Intent};
 use oceanid::releases::{Release, Releases};
 use oceanid::remote::{Output, Progress, Remote, RemoteError};
 use oceanid::script::Script;
+use oceanid::secret::Endpoint;
 use oceanid::step::Step;
-use oceanid::steps::{self, Inputs};
+use oceanid::steps::{self, Inputs, Terms};
+use secrecy::SecretString;
 
 /// What shellcheck says that does not hold here. SC2034: `read` names fields that nobody wants.
 /// SC2089 and SC2090: a path with a quote in it is quoted whole, and expanded within quotes.
@@ -48,6 +52,11 @@ async fn every_rendered_script_is_clean_by_shellcheck_and_parses_in_dash_and_bas
     }
     for role in [Role::Server, Role::Agent] {
         scripts.add(format!("facts.{role:?}"), facts::script(role).text());
+    }
+    scripts.doctor();
+    let cluster = cluster();
+    for host in &cluster.hosts {
+        scripts.add(format!("status.{}", host.name), health::probe(&cluster, host).script().text());
     }
     scripts.lock().await;
     scripts.guard().await;
@@ -107,6 +116,19 @@ impl Scripts {
                 format!("{name}.back"),
                 &format!("set -eu\n: \"$OCEANID_UNDO\"\n{}", undo.text()),
             );
+        }
+    }
+
+    /// The look at a host whose k3s does not run, with and without all that may be asked.
+    fn doctor(&mut self) {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("cluster.toml");
+        let cluster = oceanid::config::load(&file).expect("the example is valid").cluster;
+        for host in &cluster.hosts {
+            for since in [Since::Start, Since::Ago(std::time::Duration::from_secs(9))] {
+                let name = format!("doctor.{}.{since:?}", host.name).replace(['(', ')'], ".");
+                let text = format!("set -eu\n{}", doctor::ask(&cluster, host, since).text());
+                self.add(name, &text);
+            }
         }
     }
 
@@ -191,9 +213,13 @@ impl Remote for Recorder {
     }
 }
 
-fn all_steps(state: State) -> Vec<(String, Step)> {
+fn cluster() -> Cluster {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("cluster.toml");
-    let cluster = oceanid::config::load(&file).expect("the example is valid").cluster;
+    oceanid::config::load(&file).expect("the example is valid").cluster
+}
+
+fn all_steps(state: State) -> Vec<(String, Step)> {
+    let cluster = cluster();
     let sums = ["amd64", "arm64", "arm"].map(|arch| (arch.to_owned(), "0".repeat(64)));
     let version = cluster.k3s.version.clone();
     let k3s = Release { version, sha256: sums.into(), ..Release::default() };
@@ -205,7 +231,19 @@ fn all_steps(state: State) -> Vec<(String, Step)> {
     };
     let mut all = Vec::new();
     for host in &cluster.hosts {
-        all.extend(steps_of(&cluster, host, &facts, server, &releases));
+        all.extend(steps_of(&cluster, host, &facts, server, None, &releases));
+    }
+    let whole = SecretString::from("https://it:2379,https://[2001:db8::1]:2379");
+    let endpoint = Endpoint::read(whole).expect("an endpoint");
+    let server = cluster.first_server();
+    let external = steps_of(&cluster, server, &facts, None, Some(&endpoint), &releases);
+    let mut several = cluster.clone();
+    several.hosts.iter_mut().for_each(|host| host.role = Role::Server);
+    let last = several.hosts.last().expect("hosts");
+    let further = steps_of(&several, last, &facts, Some(&facts), None, &releases);
+    for (prefix, steps) in [("external", external), ("further", further)] {
+        let own = steps.into_iter().filter(|(_, step)| ["k3s-server", "etcd"].contains(&step.name));
+        all.extend(own.map(|(name, step)| (format!("{prefix}.{name}"), step)));
     }
     all
 }
@@ -215,10 +253,20 @@ fn steps_of(
     host: &Host,
     facts: &Facts,
     first_server: Option<&Facts>,
+    datastore: Option<&Endpoint>,
     releases: &Releases,
 ) -> Vec<(String, Step)> {
     let nodes: Vec<&Host> = cluster.hosts.iter().collect();
-    let inputs = Inputs { cluster, host, facts, nodes: &nodes, first_server, releases };
+    let inputs = Inputs {
+        cluster,
+        host,
+        facts,
+        nodes: &nodes,
+        first_server,
+        datastore,
+        releases,
+        terms: Terms::default(),
+    };
     let concerned = steps::ALL.iter().filter(|entry| (entry.concerns)(cluster, host));
     concerned
         .map(|entry| (host.name.clone(), (entry.build)(&inputs).expect("a fit host")))
@@ -234,7 +282,7 @@ fn facts() -> Facts {
                 fact knows-kex curve25519-sha256\nfact knows-cipher aes256-ctr\n\
                 fact knows-mac hmac-sha2-256-etm@openssh.com\nfact knows-HostKeyAlgorithms rsa-sha2-512\n\
                 fact login root 203.0.113.7 50000 198.51.100.1 22\n\
-                fact join-token K10c0ffee::server:canary-token\n";
+                fact join-token K10c0ffee::node:canary-token\n";
     let output = Output { stdout: said.to_owned(), ..Output::default() };
     facts::read(&output, 1.5).expect("whole facts")
 }
@@ -256,9 +304,17 @@ const NODE: &str = r#"{"items": [{
 /// One time daemon is enough.
 const RIVALS: [&str; 4] = ["chrony.service", "ntpsec.service", "ntp.service", "openntpd.service"];
 
+/// Where steps want folders.
+const FOLDERS: [&str; 2] = ["/var/lib/rancher/k3s/server", "/var/lib/rancher/k3s/server/logs"];
+
 fn answer(question: &Question, state: State) -> Answer {
     let drifted = matches!(state, State::Drifted);
     match question {
+        Question::File { path, .. } if drifted && FOLDERS.contains(&path.as_str()) => {
+            let owner = String::from("root:root");
+            let (kind, mode) = (FileKind::Directory, 0o755);
+            Answer::File(FileState { kind, mode, owner, ..FileState::default() })
+        }
         Question::File { .. } if drifted => Answer::File(FileState {
             kind: FileKind::File,
             mode: 0o600,
@@ -285,7 +341,10 @@ fn answer(question: &Question, state: State) -> Answer {
 
 fn script_answer(text: &str, state: State) -> Output {
     // What must be there before the first change is there.
-    if text.contains("/etc/ssh/sshd_config") || text.contains("getent passwd") {
+    if text.contains("/etc/ssh/sshd_config")
+        || text.contains("getent passwd")
+        || text.contains("[ ! -e /etc/rancher")
+    {
         return Output::default();
     }
     match state {

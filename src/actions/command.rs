@@ -5,7 +5,7 @@ use crate::action::{Action, Answer, Change, Question, Undo};
 use crate::script::Script;
 
 /// A command, with the test that says it is not needed.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Command {
     subject: String,
     summary: String,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 
-use super::{DISCARD, FORGET_STARTS, KEEP, RESTORE, folder, output};
+use super::{DISCARD, FORGET_STARTS, KEEP, RECALL_STARTS, RESTORE, folder, output};
 use crate::action::{Action, Answer, Change, Question, Undo};
 use crate::cluster::{Delivery, Sources};
 use crate::releases::Wanted;
@@ -223,7 +223,7 @@ impl Action for Fetch {
             diff: Some(format!("+ {}\n+ sha256 {}\n", self.wanted.url, self.wanted.sha256)),
             apply: self.apply(),
             undo: Undo::Run(Script::new(format!(
-                "path={}\n{RESTORE}{FORGET_STARTS}rm -f -- {}\n",
+                "path={}\n{RESTORE}{RECALL_STARTS}rm -f -- {}\n",
                 quote(&self.path),
                 self.stamp()
             ))),

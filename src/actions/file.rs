@@ -4,7 +4,7 @@ use anyhow::bail;
 use secrecy::SecretString;
 use similar::TextDiff;
 
-use super::{DISCARD, FORGET_STARTS, KEEP, RESTORE, file, folder, secret_keys};
+use super::{DISCARD, FORGET_STARTS, KEEP, RECALL_STARTS, RESTORE, file, folder, secret_keys};
 use crate::action::{Action, Answer, Change, FileKind, FileState, Question, Undo};
 use crate::script::{Body, Script, quote};
 use crate::secret;
@@ -200,7 +200,7 @@ impl Action for File {
             FileKind::File if self.has_content(seen) => return Ok(Some(self.set_mode(seen))),
             FileKind::File | FileKind::Absent => {}
         }
-        let undo = format!("path={}\n{RESTORE}{FORGET_STARTS}", quote(&self.path));
+        let undo = format!("path={}\n{RESTORE}{RECALL_STARTS}", quote(&self.path));
         Ok(Some(Change {
             summary: self.summary(seen),
             diff: self.shown_diff(seen),

@@ -1,17 +1,18 @@
-//! A node that is Ready by its JSON condition, at the wanted version.
+//! A node that is Ready by its JSON condition and a fresh heartbeat, at the wanted version and addresses.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
-use super::{LAST_WORDS, output};
+use super::{LAST_WORDS, output, unit};
 use crate::action::{Action, Answer, Change, Question, Undo};
-use crate::kube::{self, Identity};
+use crate::kube::{self, Census, FRESH, Identity, Wanted};
 use crate::script::{Script, quote};
 
-/// A node that is Ready, runs the wanted version and takes pods.
+/// A node that is Ready by its own word since k3s was started, runs the wanted version and takes pods.
 #[derive(Debug)]
 pub struct NodeReady {
     node: String,
-    version: String,
+    wanted: Wanted,
     identity: Identity,
     unit: &'static str,
     limit: Duration,
@@ -22,62 +23,100 @@ impl NodeReady {
     #[must_use]
     pub fn new(
         node: &str,
-        version: &str,
+        wanted: Wanted,
         identity: Identity,
         unit: &'static str,
         limit: Duration,
     ) -> Self {
-        Self { node: node.to_owned(), version: version.to_owned(), identity, unit, limit }
+        Self { node: node.to_owned(), wanted, identity, unit, limit }
     }
 
-    fn unready(&self, seen: &crate::remote::Output) -> Option<String> {
+    fn unready(&self, seen: &crate::remote::Output, since: Option<i64>) -> Option<String> {
         if seen.status != 0 {
             return Some(String::from("the API does not answer yet"));
         }
-        match kube::nodes(&seen.stdout) {
-            Ok(nodes) => match nodes.iter().find(|node| node.metadata.name == self.node) {
-                Some(node) => node.unready(&self.version),
-                None => Some(String::from("it is not in the cluster yet")),
-            },
+        match Census::read(&seen.stdout) {
+            Ok(census) => census.unready(&self.node, &self.wanted, since),
             Err(error) => Some(format!("{error:#}")),
         }
+    }
+
+    /// What one node's JSON has in it at the wanted version and addresses, as patterns of `case`.
+    fn marks(&self) -> String {
+        let version = &self.wanted.version;
+        let mut marks =
+            vec![(format!("\"kubeletVersion\":\"{version}\""), format!("not yet at {version}"))];
+        for (kind, address) in
+            [("InternalIP", self.wanted.internal), ("ExternalIP", self.wanted.external)]
+        {
+            // An IPv6 address may be written in more than one way: the look that follows reads it.
+            if let Some(address) = address.filter(IpAddr::is_ipv4) {
+                marks.push((
+                    format!("\"type\":\"{kind}\",\"address\":\"{address}\""),
+                    format!("its {kind} is not yet {address}"),
+                ));
+            }
+        }
+        let test = |(mark, otherwise): &(String, String)| {
+            format!(
+                "case $answer in *{}*) ;; *) now={} ;; esac\n",
+                quote(mark),
+                quote(&format!("Ready, but {otherwise}"))
+            )
+        };
+        marks.iter().map(test).collect()
     }
 
     /// Polls by the text of one node's JSON; the look that follows reads it properly.
     fn apply(&self) -> Script {
         let text = format!(
-            r#"{LAST_WORDS}node={node} unit={unit} version={version}
-limit=$(( $(date +%s) + {limit} ))
+            r#"{LAST_WORDS}node={node} unit={unit}
+state() {{ systemctl show --timestamp=utc -p "$1" --value -- "$unit"; }}
+limit=$(( $(date +%s) + {limit} )) begun=$(date +%s) restarts=$(state NRestarts)
+give_up() {{
+  since=$(date -d "$(state InactiveExitTimestamp)" +%s) || since=$begun
+  last_words "$unit" "$since" >&2
+  printf 'node %s after %s s: %s; %s is %s, restarted %s times
+' "$node" "$(( $(date +%s) - begun ))" "$now" "$unit" "$(state ActiveState)" "$(state NRestarts)" >&2
+  exit 1
+}}
+# Its lease must have been renewed since k3s was started, and lately.
+is_heard() {{
+  heard=${{answer#*'"renewTime":"'}}
+  [ "$heard" != "$answer" ] || return 1
+  heard=${{heard%%'"'*}}
+  for since in "$(state ExecMainStartTimestamp)" '-{FRESH} seconds'; do
+    since=$(date -u -d "$since" +%Y-%m-%dT%H:%M:%S) || return 1
+    printf '%s
+%s
+' "$since" "$heard" | sort -C || return 1
+  done
+}}
 while :; do
-  answer=$({curl} {url} 2>&1) || :
+  answer=$({ask} 2>&1) || :
   case $answer in
-    *'"type":"Ready","status":"True"'*) now='Ready, but not yet open for pods' ;;
+    *'"type":"Ready","status":"True"'*) now='Ready' ;;
     *'"type":"Ready"'*) now='joined, but not Ready' ;;
     *'"code":404'*) now='not in the cluster yet' ;;
     *) now="the API does not answer: ${{answer##*
 }}" ;;
   esac
-  case $now in Ready*) case $answer in
-    *'"key":"node.kubernetes.io/not-ready"'*) ;;
-    *'"kubeletVersion":"'"$version"'"'*) exit 0 ;;
-    *) now="Ready, but not yet at $version" ;;
-  esac ;; esac
-  left=$(( limit - $(date +%s) ))
-  if [ "$left" -le 0 ]; then
-    last_words "$unit" 0 >&2
-    printf 'node %s after %s s: %s; %s is %s\n' "$node" {limit} "$now" "$unit" "$(systemctl show -p ActiveState --value "$unit")" >&2
-    exit 1
+  if [ "$now" = Ready ]; then
+    {marks}case $answer in *'"key":"node.kubernetes.io/not-ready"'*) now='Ready, but not yet open for pods' ;; esac
+    is_heard || now='Ready is True, but from before its k3s was started'
+    if [ "$now" = Ready ]; then exit 0; fi
   fi
+  left=$(( limit - $(date +%s) ))
+  if [ "$left" -le 0 ] || [ "$(( $(state NRestarts) - restarts ))" -ge 3 ]; then give_up; fi
   progress "waiting for node $node, $left s left: $now"
   sleep 0.5
 done
 "#,
             node = quote(&self.node),
             unit = self.unit,
-            version = quote(&self.version),
             limit = self.limit.as_secs(),
-            curl = kube::curl(self.identity),
-            url = kube::url(self.identity, &format!("/api/v1/nodes/{}?pretty=false", self.node)),
+            marks = self.marks(),
+            ask = kube::get_one_with_lease(self.identity, &self.node),
         );
         Script::new(text).deadline(self.limit + Duration::from_secs(30))
     }
@@ -89,11 +128,16 @@ impl Action for NodeReady {
     }
 
     fn probe(&self) -> Vec<Question> {
-        vec![Question::Script(kube::get(self.identity, &self.node))]
+        vec![
+            Question::Script(Census::ask(self.identity, &self.node)),
+            Question::Unit(self.unit.to_owned()),
+        ]
     }
 
     fn diff(&self, seen: &[Answer]) -> anyhow::Result<Option<Change>> {
-        let Some(reason) = self.unready(output(seen, 0)?) else { return Ok(None) };
+        let Some(reason) = self.unready(output(seen, 0)?, unit(seen, 1)?.started) else {
+            return Ok(None);
+        };
         Ok(Some(Change {
             summary: format!("wait up to {} s until Ready ({reason})", self.limit.as_secs()),
             diff: None,

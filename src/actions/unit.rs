@@ -10,6 +10,11 @@ use crate::action::{Action, Answer, Change, Question, Undo, UnitState};
 use crate::script::{Script, quote};
 use crate::secret;
 
+/// How many failed starts prove that a unit does not start.
+const NEW: u32 = 3;
+/// The same of a unit that was running: the sooner it has what it had, the better.
+const IN_USE: u32 = 2;
+
 /// A systemd unit that is enabled, active, and was started with the present content of its inputs.
 #[derive(Debug, Clone)]
 pub struct Unit {
@@ -113,7 +118,8 @@ impl Unit {
         Ok(reasons)
     }
 
-    fn apply(&self) -> Script {
+    /// `restarts`: after how many failed starts it is given up.
+    fn apply(&self, restarts: u32) -> Script {
         let stamp = self.stamp().unwrap_or_default();
         let text = format!(
             r#"unit={unit}
@@ -133,7 +139,7 @@ systemctl --no-block restart -- "$unit"
 limit=$((begun + {limit}))
 while [ -n "$(state Job)" ] && [ "$(state Job)" != 0 ] || [ "$(state ActiveState)" != active ]; do
   now=$(state ActiveState)
-  if [ "$now" = failed ] || [ "$(restarts)" -ge 3 ]; then
+  if [ "$now" = failed ] || [ "$(restarts)" -ge {restarts} ]; then
     give_up 'does not start'
   fi
   if [ "$(date +%s)" -ge "$limit" ]; then
@@ -197,8 +203,13 @@ mv -f -- {path}.new {path}
     fn undo(&self, seen: &UnitState) -> Undo {
         let (name, stamp) = (quote(&self.name), quote(&self.stamp_path()));
         if seen.active == "active" {
+            // What the files' own undo put there is true again; what we wrote is not.
+            let stamp_text = self.stamp().unwrap_or_default();
+            let ours = quote(stamp_text.trim_end());
             return Undo::Last(Script::new(format!(
-                "rm -f -- {stamp}\nsystemctl daemon-reload\nsystemctl --no-block restart -- {name}\n"
+                "if [ \"$(cat -- {stamp} 2>/dev/null)\" = {ours} ]; then rm -f -- {stamp}; fi\n\
+                 systemctl daemon-reload\nsystemctl reset-failed -- {name} 2>/dev/null || :\n\
+                 systemctl --no-block restart -- {name}\n"
             )));
         }
         Undo::Run(Script::new(format!(
@@ -258,7 +269,7 @@ impl Action for Unit {
         Ok(Some(Change {
             summary: reasons.join(", "),
             diff: None,
-            apply: self.apply(),
+            apply: self.apply(if state.active == "active" { IN_USE } else { NEW }),
             undo: self.undo(state),
         }))
     }

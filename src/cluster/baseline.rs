@@ -1,7 +1,7 @@
 //! What every cluster begins with, as it is meant to be.
 
 use crate::config::GitopsTool;
-use crate::secret::SecretRef;
+use crate::secret::Secret;
 
 /// What the cluster begins with.
 #[derive(Debug, Clone, Default)]
@@ -22,7 +22,7 @@ pub struct CertManager {
     /// The address that Let's Encrypt writes to.
     pub email: String,
     /// A token of Cloudflare that may edit the zone's DNS.
-    pub token: SecretRef,
+    pub token: Secret,
 }
 
 /// What brings a repository's contents into the cluster.

@@ -3,20 +3,19 @@
 use super::context::{Context, Look};
 use super::delivery;
 use super::plan::show;
-use crate::cli::{Apply, Target};
-use crate::fleet::HostPlan;
+use crate::cli::Apply;
+use crate::fleet::{HostPlan, Selection};
 use crate::releases::Releases;
 use crate::report::{Diffs, Event, Exit, Observer as _, Totals, exit_code};
 
 /// Brings the selected hosts to what cluster.toml says.
 pub async fn run(
     context: &Context,
-    target: Target,
+    selection: Selection,
     apply: &Apply,
     purpose: &str,
 ) -> anyhow::Result<Exit> {
     context.caution();
-    let selection = context.selection(target)?;
     let dialer = context.dialer()?;
     let fleet = context.fleet(&dialer, &selection, apply.parallel, purpose);
     let Look { members, releases, new, plans, .. } = match context.look_to_change(&fleet).await? {

@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use anyhow::Context as _;
@@ -10,12 +10,13 @@ use secrecy::SecretString;
 
 use super::Stop;
 use crate::cli::{Global, Steps, Target};
-use crate::cluster::{Cluster, Host};
+use crate::cluster::{Cluster, Datastore, Host};
 use crate::config::{self, Diagnostic};
 use crate::fleet::{Dial, Failure, Fleet, HostPlan, Member, Selection};
 use crate::releases::Releases;
 use crate::remote::{AnyRemote, Connector, Local, Prompt, RemoteError, Waiting};
 use crate::report::{Deed, Event, Exit, Human, Json, Observer, Totals, exit_code};
+use crate::secret::Endpoint;
 
 /// The command line is well-formed and yet makes no sense.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +62,7 @@ pub struct Context {
     pub json: bool,
     stop: Arc<Stop>,
     warnings: Vec<Diagnostic>,
+    datastore: OnceLock<Endpoint>,
     begun: Instant,
 }
 
@@ -82,6 +84,7 @@ impl Context {
             teller,
             json: global.json,
             stop,
+            datastore: OnceLock::new(),
             begun: Instant::now(),
         })
     }
@@ -116,7 +119,7 @@ impl Context {
     /// The selection that was typed, checked against cluster.toml.
     pub fn selection(&self, target: Target) -> anyhow::Result<Selection> {
         let Target { nodes, steps: Steps { only, skip } } = target;
-        let selection = Selection { nodes, only, skip };
+        let selection = Selection { nodes, only, skip, ..Selection::default() };
         selection.check(&self.cluster).map_err(|error| Usage(error.to_string()))?;
         Ok(selection)
     }
@@ -134,20 +137,45 @@ impl Context {
         parallel: usize,
         purpose: &'a str,
     ) -> Fleet<'a, Dialer, Teller> {
+        self.fleet_heard(dial, &self.teller, selection, parallel, purpose)
+    }
+
+    /// As [`Self::fleet`], heard by somebody else.
+    pub fn fleet_heard<'a, O>(
+        &'a self,
+        dial: &'a Dialer,
+        observer: &'a O,
+        selection: &'a Selection,
+        parallel: usize,
+        purpose: &'a str,
+    ) -> Fleet<'a, Dialer, O> {
         Fleet {
             cluster: &self.cluster,
             dial,
-            observer: &self.teller,
+            observer,
             selection,
             parallel,
             purpose,
+            datastore: &self.datastore,
             stop: &self.stop.asked,
             begun: self.begun,
         }
     }
 
+    /// Resolves the endpoint of a database.
+    fn ask_for_datastore(&self) -> anyhow::Result<()> {
+        let Datastore::External(reference) = &self.cluster.k3s.datastore else { return Ok(()) };
+        let endpoint = reference.resolve().and_then(Endpoint::read);
+        let endpoint = endpoint.with_context(|| {
+            format!("the endpoint of `k3s.datastore` in {reference} cannot be used")
+        })?;
+        // Whoever was first has asked for the same.
+        drop(self.datastore.set(endpoint));
+        Ok(())
+    }
+
     /// The resolved versions and hashes for the hosts that we are in, and whether the lock file lacks any.
-    async fn releases<R>(&self, members: &[Member<'_, R>]) -> anyhow::Result<(Releases, bool)> {
+    pub async fn releases<R>(&self, members: &[Member<'_, R>]) -> anyhow::Result<(Releases, bool)> {
         let mut releases = Releases::load(&Releases::path(&self.file))?;
         let mut arches = Vec::new();
         for member in members {
@@ -158,6 +186,17 @@ impl Context {
         arches.dedup();
         let asked = releases.resolve(&self.cluster, &arches).await?;
         Ok((releases, asked))
+    }
+
+    /// Fetches the secrets that the selected steps write: before any host is contacted.
+    pub fn fetch_secrets(&self, selection: &Selection) -> anyhow::Result<()> {
+        self.ask_for_datastore()?;
+        match &self.cluster.baseline.cert_manager {
+            Some(manager) if selection.has_step("baseline") => {
+                manager.token.fetch().context("cannot get `baseline.cert-manager.token`")
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Connects to every host; what stands in the way was told of, and is the exit status.
@@ -183,6 +222,7 @@ impl Context {
         &self,
         fleet: &Fleet<'f, Dialer, Teller>,
     ) -> anyhow::Result<Result<Look<'f>, Exit>> {
+        self.fetch_secrets(fleet.selection)?;
         match self.muster(fleet).await {
             Ok(members) => {
                 let guarded = fleet.warn_of_guards(&members);
@@ -198,6 +238,7 @@ impl Context {
         &self,
         fleet: &Fleet<'f, Dialer, Teller>,
     ) -> anyhow::Result<Result<Look<'f>, Exit>> {
+        self.fetch_secrets(fleet.selection)?;
         match self.muster_to_change(fleet).await {
             Ok(members) => self.plan(fleet, members).await,
             Err(exit) => Ok(Err(exit)),

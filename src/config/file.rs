@@ -14,7 +14,7 @@ use crate::secret::SecretRef;
 pub use baseline::{BaselineSection, CertManagerSection, GitopsSection, GitopsTool};
 pub use gpu::{GpuSection, TritonSection, TunnelSection};
 pub use harden::HardenSection;
-pub use k3s::{BuiltIn, DatastoreKind, K3sSection};
+pub use k3s::{BuiltIn, Component, DatastoreKind, FlannelBackend, K3sSection};
 pub use node::NodeSection;
 pub use sources::SourcesSection;
 

@@ -1,44 +1,13 @@
-//! The k3s section, and the settings that must not stand among its further keys.
+//! The k3s section.
 
 use std::time::Duration;
 
-use serde_json::{Map, Value};
-
-use super::file::{BuiltIn, DatastoreKind, File, Settings};
-use super::finding::{Finding, Findings};
-use super::mask::looks_secret;
+use super::file::{BuiltIn, DatastoreKind, File};
+use super::finding::Findings;
+use super::further::{self, Unknown};
 use super::network::{self, Networks};
-use super::syntax;
+use super::{cron, syntax};
 use crate::cluster::{Datastore, Host, K3s, Role};
-
-/// Settings that oceanid writes itself, and the key to use instead.
-const OURS: [(&str, &str); 17] = [
-    ("server", "`k3s.endpoint` says where the API is"),
-    ("token", "oceanid reads the token from the first server"),
-    ("token-file", "oceanid reads the token from the first server"),
-    ("agent-token", "oceanid reads the token from the first server"),
-    ("agent-token-file", "oceanid reads the token from the first server"),
-    ("node-name", "use `node.name`"),
-    ("node-ip", "use `node.node-ip`"),
-    ("node-external-ip", "use `node.external-ip`"),
-    ("flannel-iface", "use `node.interface`"),
-    ("node-label", "use `node.labels`"),
-    ("node-taint", "use `node.taints`"),
-    ("flannel-backend", "use `k3s.flannel-backend`"),
-    ("cluster-cidr", "use `cluster.pod-cidr`"),
-    ("service-cidr", "use `cluster.service-cidr`"),
-    ("tls-san", "use `k3s.tls-san`"),
-    ("disable", "use `k3s.disable`"),
-    ("config", "oceanid writes config.yaml itself"),
-];
-
-/// Settings that hold a secret, and how k3s takes it without one in cluster.toml.
-const SECRET: [(&str, &str); 4] = [
-    ("vpn-auth", "use `vpn-auth-file` with the path of a file on the host"),
-    ("etcd-s3-access-key", "use `etcd-s3-config-secret`"),
-    ("etcd-s3-secret-key", "use `etcd-s3-config-secret`"),
-    ("etcd-s3-session-token", "use `etcd-s3-config-secret`"),
-];
 
 /// Reads the section.
 pub fn read(
@@ -56,8 +25,10 @@ pub fn read(
         out.read("endpoint", endpoint, syntax::host);
     }
     let tls_san = network::hosts("tls-san", &section.tls_san, out);
-    let server = settings("k3s.server", &section.server, out);
-    let agent = settings("k3s.agent", &section.agent, out);
+    cron::check(file, out);
+    let unknown = if *section.allow_unknown.value() { Unknown::Taken } else { Unknown::Refused };
+    let server = further::read(Role::Server, &section.server, unknown, out);
+    let agent = further::read(Role::Agent, &section.agent, unknown, out);
     let endpoint = section.endpoint.as_ref().map(|endpoint| endpoint.value().clone());
     let networks = networks?;
     Some(K3s {
@@ -97,49 +68,4 @@ fn first_server(hosts: &[Host]) -> Option<String> {
 fn word(choice: &impl serde::Serialize) -> String {
     let value = serde_json::to_value(choice).unwrap_or_default();
     value.as_str().unwrap_or_default().to_owned()
-}
-
-fn settings(section: &str, settings: &Settings, out: &mut Findings) -> Map<String, Value> {
-    let mut read = Map::new();
-    for (key, value) in settings {
-        let typed = key.value().as_str();
-        // `key+` appends to a list in k3s' own files.
-        let name = typed.trim_start_matches('-').trim_end_matches('+').replace('_', "-");
-        let finding = |title: String| Finding::error(key.span(), title);
-        let flat = |value: &Value| !value.is_null() && !value.is_object() && !value.is_array();
-        let fits = |value: &Value| match value {
-            Value::Array(list) => list.iter().all(flat),
-            other => flat(other),
-        };
-        if looks_secret(&name) || SECRET.iter().any(|(secret, _)| *secret == name) {
-            out.hide(value.span());
-        }
-        if let Some((_, instead)) = OURS.iter().find(|(ours, _)| *ours == name) {
-            let title = format!("`{name}` in `[{section}]` is set by oceanid");
-            out.push(finding(title).hint(*instead));
-        } else if let Some(instead) = secret(&name) {
-            let title = format!("`{name}` in `[{section}]` holds a secret");
-            out.push(finding(title).hint(instead));
-        } else if typed.trim_end_matches('+') != name {
-            let hint = format!("write `{name}`");
-            out.push(finding(format!("`{typed}` is not how k3s writes a key")).hint(hint));
-        } else if !fits(value.value()) {
-            let title = format!("`{typed}` is neither a string, number, switch nor a list of them");
-            out.push(finding(title).hint("k3s knows no tables in config.yaml"));
-        }
-        read.insert(key.value().clone(), value.value().clone());
-    }
-    read
-}
-
-/// What to do instead of writing a secret here.
-fn secret(name: &str) -> Option<&'static str> {
-    let known = SECRET.iter().find(|(secret, _)| *secret == name);
-    if let Some((_, instead)) = known {
-        return Some(instead);
-    }
-    // Names of a Kubernetes secret and of switches are no secrets.
-    let harmless = ["etcd-s3-config-secret", "secrets-encryption", "secrets-encryption-provider"];
-    (looks_secret(name) && !harmless.contains(&name))
-        .then_some("on the servers, put it into /etc/rancher/k3s/config.yaml.d/, mode 0600")
 }

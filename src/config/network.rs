@@ -142,17 +142,17 @@ pub fn is_private(address: IpAddr) -> bool {
     }
 }
 
-/// Finds the nodes behind NAT where the file leaves it open: private, while the first server is public.
+/// Finds the nodes behind NAT where the file leaves it open: private, while the first server is public and elsewhere.
 pub fn find_nat(file: &File, hosts: &mut [Host]) {
     let is_public = |host: &Host| host.addresses().into_iter().any(|ip| !is_private(ip));
     let server = hosts.iter().find(|host| host.role == Role::Server);
-    if !server.is_some_and(is_public) {
-        return;
-    }
+    let Some(server) = server.filter(|server| is_public(server)) else { return };
+    let site = server.site.clone();
+    let beside = |host: &Host| site.is_some() && host.site == site;
     for host in hosts.iter_mut().filter(|host| !host.addresses().is_empty() && !is_public(host)) {
         let own = |node: &&NodeSection| node.name.as_deref().is_some_and(|name| *name == host.name);
         let written = file.node.iter().find(own).and_then(|node| node.behind_nat.as_ref());
-        host.behind_nat = written.is_none_or(|nat| *nat.value());
+        host.behind_nat = written.map_or(!beside(host), |nat| *nat.value());
     }
 }
 

@@ -102,8 +102,9 @@ impl Shape<'_> {
             (Kind::Map(kind), DeValue::Table(table)) => self.map(table, kind, at),
             (Kind::ChoiceOrSecret(words), DeValue::String(typed))
                 if words.iter().any(|word| word == typed) => {}
-            (Kind::ChoiceOrSecret(_), value) => return self.secret(value, at, own),
-            (Kind::Secret, value) => return self.secret(value, at, own),
+            (Kind::ChoiceOrSecret(_) | Kind::Secret, value) => {
+                return self.secret(value, at, own);
+            }
             (Kind::List(kind), DeValue::Array(list)) => {
                 let old = std::mem::replace(list, std::iter::empty().collect());
                 for mut element in old {

@@ -14,6 +14,18 @@ pub struct Selection {
     pub only: Vec<String>,
     /// Names of steps to leave out.
     pub skip: Vec<String>,
+    /// What is done about nodes whose names new machines take.
+    pub old_nodes: OldNodes,
+}
+
+/// What is done about a node whose name a new machine takes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OldNodes {
+    /// The new machine is refused.
+    #[default]
+    Kept,
+    /// The node is removed from the cluster.
+    Removed,
 }
 
 impl Selection {
@@ -34,7 +46,9 @@ impl Selection {
         Ok(())
     }
 
-    pub(super) fn has_step(&self, name: &str) -> bool {
+    /// Whether the step of that name was selected.
+    #[must_use]
+    pub fn has_step(&self, name: &str) -> bool {
         let in_group = |typed: &str| {
             steps::GROUPS.iter().any(|(group, steps)| *group == typed && steps.contains(&name))
         };

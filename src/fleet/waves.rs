@@ -1,12 +1,13 @@
 //! Bringing it about: servers one by one, agents side by side, then the cluster's own things.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use futures::StreamExt as _;
 
 use super::{Dial, Failure, Fleet, HostPlan, Member, first_server, gather, run_name};
 use crate::cluster::Role;
-use crate::engine::{self, Interrupted, Planned, Run};
+use crate::engine::{self, Interrupted, Planned, PutBack, Run};
 use crate::facts::Facts;
 use crate::guard::TakenBack;
 use crate::lock::{self, Lock};
@@ -14,7 +15,7 @@ use crate::releases::Releases;
 use crate::remote::Remote as _;
 use crate::report::{Event, Observer, Totals};
 use crate::step::Step;
-use crate::steps::Wave;
+use crate::steps::{Servers, Terms, Wave};
 
 impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
     /// Brings everything about: servers one by one, agents side by side, then the cluster's own things.
@@ -27,6 +28,7 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
         let lock = Lock::new(&run_name(), self.purpose);
         let mut course = Course {
             lock,
+            replaced: self.replaced(&members),
             plans,
             releases,
             names: members.iter().map(|member| member.host.name.as_str()).collect(),
@@ -65,7 +67,9 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
             if member.host.role != Role::Server || !course.failures.is_empty() {
                 continue;
             }
-            let done = self.host(member, first.as_ref(), course, Wave::Host).await;
+            let begun = Instant::now();
+            let mut done = self.host(member, first.as_ref(), course, Wave::Host).await;
+            done.result = self.diagnosed(member, None, begun, done.result).await;
             course.note(index, &member.host.name, done);
             if course.counts.get(index).is_some_and(|count| *count > 0) {
                 match gather(&member.remote, member.host.role).await {
@@ -76,14 +80,21 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
         }
     }
 
+    /// New agents side by side; those that are Ready and whose k3s will be restarted one by one after them.
     async fn agents(&self, members: &[Member<'a, D::Remote>], course: &mut Course<'_>) {
         let first = first_server(self.cluster, members);
+        let name = &self.cluster.first_server().name;
+        let server = members.iter().find(|member| member.host.name == *name);
         let agents =
             members.iter().enumerate().filter(|(_, member)| member.host.role == Role::Agent);
+        let (in_use, others): (Vec<_>, Vec<_>) =
+            agents.partition(|(_, member)| course.restarts_ready(&member.host.name, first));
         let shared = &*course;
-        let results: Vec<_> = futures::stream::iter(agents)
+        let results: Vec<_> = futures::stream::iter(others)
             .map(|(index, member)| async move {
-                let done = self.host(member, first, shared, Wave::Host).await;
+                let begun = Instant::now();
+                let mut done = self.host(member, first, shared, Wave::Host).await;
+                done.result = self.diagnosed(member, server, begun, done.result).await;
                 self.tell_end(&member.host.name, done.changes, done.result.as_ref().err());
                 (index, &member.host.name, done)
             })
@@ -91,6 +102,20 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
             .collect()
             .await;
         for (index, name, done) in results {
+            course.note(index, name, done);
+        }
+        let mut down: Option<&str> = None;
+        for (index, member) in in_use {
+            let name = member.host.name.as_str();
+            if let Some(down) = down {
+                course.skipped.push(name.to_owned());
+                let reason = format!("it is Ready, and {down} must be Ready again first");
+                self.observer.on(&Event::HostSkipped { host: name, reason: &reason });
+                continue;
+            }
+            let done = self.host(member, first, course, Wave::Host).await;
+            self.tell_end(name, done.changes, done.result.as_ref().err());
+            down = done.result.is_err().then_some(name);
             course.note(index, name, done);
         }
     }
@@ -124,7 +149,13 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
         course: &Course<'_>,
         wave: Wave,
     ) -> Done {
-        let list = match self.steps(member, first, course.releases, wave, &course.failures) {
+        let list = match self.steps(
+            member,
+            first,
+            course.releases,
+            wave,
+            (&course.failures, course.terms()),
+        ) {
             Ok(list) => list,
             Err(error) => return Done { changes: 0, result: Err(error) },
         };
@@ -174,6 +205,7 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
             Ok(()) => "done",
             Err(error) if error.is::<Interrupted>() => "interrupted",
             Err(error) if error.is::<TakenBack>() => "taken back",
+            Err(error) if error.is::<PutBack>() => "put back",
             Err(_) => "failed",
         };
         let mut released = lock::release(&member.remote, lock, outcome).await;
@@ -226,6 +258,7 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
 /// How far a run has come.
 struct Course<'a> {
     lock: Lock,
+    replaced: Vec<String>,
     plans: &'a [HostPlan],
     releases: &'a Releases,
     names: Vec<&'a str>,
@@ -243,6 +276,18 @@ struct Done {
 impl Course<'_> {
     fn untouched(&self) -> bool {
         self.counts.iter().all(|count| *count == 0)
+    }
+
+    /// What a step may count on: whoever comes first has been changed by now.
+    fn terms(&self) -> Terms<'_> {
+        Terms { servers: Servers::Settled, replaced: &self.replaced }
+    }
+
+    /// Whether `host` is a Ready node that k3s may be restarted on.
+    fn restarts_ready(&self, host: &str, first: Option<&Facts>) -> bool {
+        let roll = first.and_then(|facts| facts.roll.as_ref());
+        let changes = self.forecast(host).iter().any(|planned| planned.step == "k3s-agent");
+        roll.is_some_and(|roll| roll.is_ready(host)) && (changes || !self.untouched())
     }
 
     /// How many changes the waves before made on `host`: the next one's numbers go on from there.

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use crate::config::Invalid;
-use crate::engine::Interrupted;
+use crate::engine::{Interrupted, PutBack};
 use crate::guard::{TakenBack, Unconfirmed};
 use crate::remote::RemoteError;
 
@@ -21,7 +21,7 @@ pub enum Exit {
     Refused = 3,
     /// cluster.toml is wrong.
     Configuration = 4,
-    /// The guard of a host took a step back.
+    /// A step was taken back: by the guard of a host, or since a unit that ran did not come up with it.
     RolledBack = 5,
     /// The command line is wrong.
     Usage = 64,
@@ -57,7 +57,7 @@ impl Exit {
             Self::Pending => "changes are pending (plan --detailed-exitcode, verify)",
             Self::Refused => "unreachable or refused by a host (keys, host key, sudo)",
             Self::Configuration => "cluster.toml is wrong",
-            Self::RolledBack => "rolled back by a host's guard",
+            Self::RolledBack => "a step was taken back: it locked us out, or k3s did not come up",
             Self::Usage => "wrong usage",
             Self::Interrupted => "interrupted",
         }
@@ -83,7 +83,7 @@ pub fn exit_code<'a>(errors: impl IntoIterator<Item = &'a anyhow::Error>) -> Exi
         let refused = error.is::<Unconfirmed>()
             || error.downcast_ref::<RemoteError>().is_some_and(is_refusal);
         exit = match (exit, refused) {
-            _ if error.is::<TakenBack>() => Exit::RolledBack,
+            _ if error.is::<TakenBack>() || error.is::<PutBack>() => Exit::RolledBack,
             (Exit::RolledBack, _) => Exit::RolledBack,
             (Exit::Done | Exit::Refused, true) => Exit::Refused,
             _ => Exit::Failed,

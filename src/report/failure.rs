@@ -5,10 +5,12 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
+use super::diagnosis;
 use super::hint::{self, Explained};
 use super::text::{Place, Style, clean, count, last_written};
 use crate::config::Invalid;
-use crate::engine::{ChangeFailed, Interrupted, NotHeld};
+use crate::doctor::{Diagnosed, Finding};
+use crate::engine::{ChangeFailed, Interrupted, NotHeld, NotPutBack, PutBack};
 use crate::guard::{TakenBack, Unconfirmed};
 use crate::lock::Held;
 use crate::releases::NoSums;
@@ -53,6 +55,10 @@ pub enum Kind {
     Held,
     /// The host's guard took a step back.
     TakenBack,
+    /// A unit that ran did not come up, and has what it had before.
+    PutBack,
+    /// A unit that ran did not come up, and what it had before did not either.
+    NotPutBack,
     /// Nobody gets in any more since a guarded step.
     Unconfirmed,
     /// The operator stopped the run.
@@ -87,6 +93,8 @@ pub struct Failure {
     pub causes: Vec<String>,
     /// The last lines of the failed script's output.
     pub output: Vec<String>,
+    /// Known causes that the host shows.
+    pub findings: Vec<Finding>,
     /// What to type next.
     pub hint: Option<String>,
     /// The host, unless the message names it.
@@ -112,11 +120,16 @@ impl Failure {
             details: explained.details,
             causes: Vec::new(),
             output: Vec::new(),
+            findings: Vec::new(),
             hint: explained.hint,
             prefix: None,
         };
+        // Found out after the error, in whose words it speaks.
+        let diagnosed = error.downcast_ref::<Diagnosed>();
+        failure.findings.extend(diagnosed.iter().flat_map(|found| found.findings.clone()));
         let mut texts = error
             .chain()
+            .skip(usize::from(diagnosed.is_some()))
             .map(|cause| failure.take_hint(&cause.to_string()))
             .collect::<Vec<_>>()
             .into_iter();
@@ -192,6 +205,9 @@ impl Failure {
         for line in &self.output {
             Place { first: "    ", rest: "        ", columns }.write(out, line)?;
         }
+        for finding in &self.findings {
+            diagnosis::write(finding, out, style, columns)?;
+        }
         if let Some(text) = &self.hint {
             let first = format!("  {} ", style.cyan("hint:"));
             paragraphs(out, &first, "        ", text, columns)?;
@@ -217,7 +233,7 @@ impl Detail {
 }
 
 /// One paragraph for each line of `text`.
-fn paragraphs(
+pub(super) fn paragraphs(
     out: &mut dyn Write,
     first: &str,
     rest: &str,
@@ -242,6 +258,10 @@ fn ended(status: i32) -> String {
 fn explain(host: Option<&str>, error: &anyhow::Error) -> Explained {
     if let Some(back) = error.downcast_ref::<TakenBack>() {
         hint::taken_back(back)
+    } else if let Some(back) = error.downcast_ref::<PutBack>() {
+        hint::put_back(back)
+    } else if let Some(lost) = error.downcast_ref::<NotPutBack>() {
+        hint::not_put_back(lost)
     } else if let Some(remote) = error.downcast_ref::<RemoteError>() {
         hint::remote(remote, host.unwrap_or("NODE"))
     } else if let Some(failed) = error.downcast_ref::<ChangeFailed>() {

@@ -1,6 +1,6 @@
 //! What each kind of error is called, what there is to know about it, and what to type next.
 
-use crate::engine::{ChangeFailed, NotHeld};
+use crate::engine::{ChangeFailed, NotHeld, NotPutBack, PutBack};
 use crate::guard::{TakenBack, Unconfirmed};
 use crate::lock::Held;
 use crate::releases::NoSums;
@@ -273,6 +273,24 @@ pub(super) fn taken_back(error: &TakenBack) -> Explained {
         explained = explained.detail("what could not be", left);
     }
     explained
+}
+
+pub(super) fn put_back(error: &PutBack) -> Explained {
+    let PutBack { host, step, .. } = error;
+    let hint = format!(
+        "the lines above are of what did not come up; `oceanid plan --diff --only {step} {host}` shows it again: \
+         mend cluster.toml, then run the same command once more"
+    );
+    Explained::new(Kind::PutBack, hint)
+}
+
+pub(super) fn not_put_back(error: &NotPutBack) -> Explained {
+    let NotPutBack { host, step, .. } = error;
+    let hint = format!(
+        "k3s on {host} is down or unproven: mend cluster.toml and run the same command once more, \
+         or `oceanid rollback {host}`; `oceanid plan --diff --only {step} {host}` shows what it is now"
+    );
+    Explained::new(Kind::NotPutBack, hint)
 }
 
 pub(super) fn unconfirmed(error: &Unconfirmed) -> Explained {

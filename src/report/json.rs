@@ -14,7 +14,7 @@
 //! | `change-done` | `host`, `step`, `subject`, `summary`, `took-ms` |
 //! | `warning` | `host` (or null), `text` |
 //! | `host-done` | `host`, `changes` |
-//! | `host-failed` | `host`, `kind`, `message`, `details` (an array of `label`, `lines`), `causes`, `output` (the last lines of the failed script), `hint` (or null) |
+//! | `host-failed` | `host`, `kind`, `message`, `details` (an array of `label`, `lines`), `causes`, `output` (the last lines of the failed script), `findings` (known causes that the host shows, the nearest to the root first: an array of `name`, `cause`, `evidence`: an array of strings, `command`), `hint` (or null) |
 //! | `host-skipped` | `host`, `reason` |
 //! | `finished` | `deed` (`apply`, `plan`), `hosts`, `unchanged`, `changed`, `changes`, `failed`, `skipped`, `took-ms` |
 

@@ -3,32 +3,54 @@
 use serde_json::json;
 
 use super::k3s_layout::Layout;
-use super::{Inputs, k3s_config};
-use crate::actions::{File, Keeps, NodeReady};
-use crate::kube::Identity;
+use super::{Inputs, k3s_config, k3s_join, k3s_version};
+use crate::actions::{File, Folder, NodeReady};
+use crate::k3s_settings::{self, cis};
+use crate::kube::{Identity, Wanted};
 use crate::step::Step;
+use crate::templates::{AuditPolicy, PodSecurity, render};
+
+mod datastore;
+#[cfg(test)]
+mod tests;
 
 /// What `k3s-server` makes true on a server, in order.
 pub fn k3s_server(inputs: &Inputs<'_>) -> anyhow::Result<Step> {
     let k3s = &inputs.cluster.k3s;
+    k3s_version::check_server(inputs)?;
     let mut step = Step::new("k3s-server");
     let config = config(inputs)?;
     let layout = Layout::new(inputs, &config)?;
-    step.ensure(Keeps::of(&config));
+    let external = datastore::external(inputs);
+    if let Some(no_other) = datastore::no_other(inputs) {
+        step.ensure(no_other);
+    }
+    if let Some((is_reached, _)) = &external {
+        step.ensure(is_reached.clone());
+    }
     layout.files(&mut step, inputs)?;
-    if is_further(inputs) {
-        step.ensure(token(inputs));
+    if let Some(token) = datastore::server_token(inputs) {
+        step.ensure(token);
+        step.ensure(k3s_join::agent_token(inputs, k3s_config::AGENT_TOKEN)?);
+    } else {
+        step.ensure(k3s_join::agent_token_of_first());
+    }
+    let mut service = layout.running().restarts_with(&config).within(k3s.ready);
+    if k3s.cis {
+        for policy in policies(&mut step)? {
+            service = service.restarts_with(&policy);
+        }
     }
     step.ensure(config.clone());
-    step.ensure(layout.running().restarts_with(&config).within(k3s.ready));
+    if let Some((_, file)) = external {
+        service = service.restarts_with(&file);
+        step.ensure(file);
+    }
+    step.ensure(service);
+    let wanted = Wanted::of(inputs.cluster, inputs.host, &inputs.releases.k3s.version);
     let name = &inputs.host.name;
-    step.ensure(NodeReady::new(
-        name,
-        &inputs.releases.k3s.version,
-        Identity::Admin,
-        "k3s.service",
-        k3s.ready,
-    ));
+    step.ensure(NodeReady::new(name, wanted, Identity::Admin, "k3s.service", k3s.ready));
+    k3s_config::put_back_unless_up(&mut step, inputs, "k3s.service", Identity::Admin);
     Ok(step)
 }
 
@@ -36,41 +58,24 @@ fn is_further(inputs: &Inputs<'_>) -> bool {
     inputs.host.name != inputs.cluster.first_server().name
 }
 
-/// The join token, as the first server gives it now.
-pub(super) fn token(inputs: &Inputs<'_>) -> File {
-    match inputs.first_server.and_then(|facts| facts.join_token.clone()) {
-        Some(token) => File::secret(k3s_config::TOKEN, token),
-        None => File::later(k3s_config::TOKEN),
-    }
-}
-
 fn config(inputs: &Inputs<'_>) -> anyhow::Result<File> {
     let k3s = &inputs.cluster.k3s;
-    let mut keys = k3s_config::common(inputs);
-    let mut names = vec![k3s.endpoint.clone()];
-    names.extend(k3s.tls_san.iter().filter(|name| **name != k3s.endpoint).cloned());
-    keys.insert("tls-san".into(), json!(names));
-    keys.insert("cluster-cidr".into(), json!(k3s.pod_cidr.to_string()));
-    keys.insert("service-cidr".into(), json!(k3s.service_cidr.to_string()));
-    keys.insert("flannel-backend".into(), json!(k3s.flannel_backend));
-    if k3s.flannel_backend == "wireguard-native" {
-        keys.insert("flannel-external-ip".into(), json!(true));
-    }
-    // A bare 0600 would be the number 384 to k3s.
-    keys.insert("write-kubeconfig-mode".into(), json!("0600"));
-    keys.insert("protect-kernel-defaults".into(), json!(true));
-    // Only the very first start can switch it on.
-    keys.insert("secrets-encryption".into(), json!(true));
-    if !k3s.disable.is_empty() {
-        keys.insert("disable".into(), json!(k3s.disable));
-    }
-    if inputs.cluster.servers().count() > 1 {
-        if is_further(inputs) {
-            keys.insert("server".into(), json!(format!("https://{}:6443", k3s.endpoint)));
-            keys.insert("token-file".into(), json!(k3s_config::TOKEN));
-        } else {
-            keys.insert("cluster-init".into(), json!(true));
-        }
-    }
+    let mut keys = k3s_settings::server(inputs.cluster, inputs.host, inputs.facts)?;
+    keys.insert("agent-token-file".into(), json!(k3s_config::AGENT_TOKEN));
+    datastore::keys(inputs, &mut keys);
     k3s_config::file(keys, &k3s.server)
+}
+
+/// What the API reads when it starts; it must be there before, in a folder that nobody else looks into.
+fn policies(step: &mut Step) -> anyhow::Result<[File; 2]> {
+    let files = [
+        File::new(cis::ADMISSION, render(&PodSecurity)?).mode(0o600),
+        File::new(cis::AUDIT, render(&AuditPolicy)?).mode(0o600),
+    ];
+    step.ensure(Folder::new(cis::FOLDER, 0o700));
+    step.ensure(Folder::new(cis::LOGS, 0o700));
+    for file in &files {
+        step.ensure(file.clone());
+    }
+    Ok(files)
 }

@@ -1,7 +1,12 @@
 //! Every mistake in cluster.toml is reported with its place; no secret ever is.
 
+mod exit;
 mod harden;
+mod k3s;
+mod reserve;
+mod servers;
 mod sources;
+mod yaml;
 
 use std::fmt::Write;
 

@@ -15,7 +15,7 @@ use oceanid::action::Action;
 use oceanid::actions::{File, NodeReady, NodeSettings, Packages, Sysctls, Unit};
 use oceanid::cluster::Taint;
 use oceanid::engine::{self, ChangeFailed};
-use oceanid::kube::Identity;
+use oceanid::kube::{Identity, Wanted};
 use oceanid::receipt;
 use oceanid::remote::Remote as _;
 use oceanid::step::Step;
@@ -252,10 +252,12 @@ async fn node_settings(ground: &mut Ground<'_>) {
 async fn node_ready(ground: &mut Ground<'_>) {
     let version = ground
         .exec("/usr/local/bin/k3s --version | { read -r name word version rest; echo $version; }");
-    let ready = |seconds| {
+    let at = |version: &str, seconds| {
+        let wanted = Wanted { version: version.trim().to_owned(), ..Wanted::default() };
         let limit = Duration::from_secs(seconds);
-        one(NodeReady::new("tethys", &version, Identity::Admin, "k3s.service", limit))
+        one(NodeReady::new("tethys", wanted, Identity::Admin, "k3s.service", limit))
     };
+    let ready = |seconds| at(&version, seconds);
     assert_eq!(ground.summaries(&ready(60)).await, Vec::<String>::new());
     let files = ground.files();
     ground.exec("systemctl stop k3s");
@@ -271,9 +273,7 @@ async fn node_ready(ground: &mut Ground<'_>) {
     assert_eq!(files.diff(&ground.files()), Vec::<String>::new());
     let kubectl = ground.exec("/usr/local/bin/k3s kubectl get node tethys --no-headers");
     assert!(kubectl.split_whitespace().any(|word| word == "Ready"), "{kubectl}");
-    let wrong =
-        one(NodeReady::new("tethys", "v0", Identity::Admin, "k3s.service", Duration::from_secs(1)));
-    assert!(ground.apply(&wrong).await.is_err(), "another version is not Ready");
+    assert!(ground.apply(&at("v0", 1)).await.is_err(), "another version is not Ready");
 }
 
 fn units_are_clean_by_systemds_own_verdict(operator: &Operator) {

@@ -45,7 +45,8 @@ pub struct NodeSection {
     pub external_ip: Option<Written<String>>,
     /// The network interface for traffic between nodes (`flannel-iface` of k3s).
     pub interface: Option<Written<String>>,
-    /// The place where it stands, a word of your own: servers of one etcd cluster share one.
+    /// The place where it stands, a word of your own: nodes of one site share a network, and
+    /// servers of one etcd cluster share a site.
     pub site: Option<Written<String>>,
     /// Labels that the node has in Kubernetes.
     pub labels: BTreeMap<Written<String>, Written<String>>,
@@ -54,7 +55,8 @@ pub struct NodeSection {
     /// The node has an NVIDIA GPU. A GPU that is then not found is an error.
     pub gpu: Written<bool>,
     /// The node is behind NAT: the others cannot open a connection to it. Without it that is so
-    /// where the node has only private addresses and the first server has a public one.
+    /// where the node has only private addresses and the first server, at another site or none,
+    /// has a public one.
     pub behind_nat: Option<Written<bool>>,
     /// As `[harden]`, for this node: `harden = { swap = false }`.
     pub harden: Option<Written<HardenSection>>,

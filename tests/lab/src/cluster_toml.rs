@@ -1,5 +1,7 @@
 //! The project's own `cluster.toml` with the lab's hosts in it.
 
+use std::path::Path;
+
 use anyhow::{Context, Result};
 use toml_edit::{Array, ArrayOfTables, DocumentMut, InlineTable, Item, Table, value};
 
@@ -65,13 +67,17 @@ impl ClusterToml {
         self.document["k3s"]["version"] = value(&artifact.version);
         // This kernel may lack WireGuard.
         self.document["k3s"]["flannel-backend"] = value("vxlan");
+        let mut keys = InlineTable::new();
         if !artifact.sim {
             // The hosts' disks are overlays, and overlays do not stack.
-            for role in ["server", "agent"] {
-                let mut keys = InlineTable::new();
-                keys.insert("snapshotter", "native".into());
-                self.document["k3s"][role] = value(keys);
-            }
+            keys.insert("snapshotter", "native".into());
+        }
+        if !Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
+            // This machine's cgroups are those of the hosts.
+            keys.insert("kubelet-arg", Array::from_iter(["fail-cgroupv1=false"]).into());
+        }
+        for role in ["server", "agent"].iter().filter(|_| !keys.is_empty()) {
+            self.document["k3s"][role] = value(keys.clone());
         }
     }
 

@@ -7,6 +7,11 @@ pub fn now() -> String {
     rfc3339(Timestamp::now())
 }
 
+/// Returns now as RFC 3339 in microseconds, as Kubernetes' `metav1.MicroTime` is written.
+pub fn now_micro() -> String {
+    Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
+}
+
 /// Writes `time` as RFC 3339 in whole seconds.
 pub fn rfc3339(time: Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
@@ -15,6 +20,11 @@ pub fn rfc3339(time: Timestamp) -> String {
 /// Returns the seconds since 1970.
 pub fn unix() -> i64 {
     Timestamp::now().as_second()
+}
+
+/// Returns the time by which certificates are made and judged.
+pub fn of_certificates() -> Timestamp {
+    Timestamp::now() + SignedDuration::from_secs(crate::settings::clock_ahead())
 }
 
 /// Returns the whole seconds since the RFC 3339 time `then`; none where it is no such time.

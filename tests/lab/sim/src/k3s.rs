@@ -2,21 +2,32 @@
 
 mod agent;
 mod api;
+mod apiserver;
+mod apply;
 mod balancer;
+mod bootstrap;
 mod bootstrap_token;
 mod client;
 mod cluster;
 mod commands;
 mod config;
 mod controller;
+mod critical;
 mod discovery;
+mod etcd;
+mod external;
+mod fields;
+mod fitness;
 mod flags;
 mod http;
+mod join;
 mod kubectl;
 mod kubelet;
 mod layout;
+mod lease;
 mod network;
 mod node;
+mod packaged;
 mod patch;
 mod pki;
 mod reply;
@@ -35,6 +46,7 @@ use crate::log;
 use crate::stamp::Version;
 use config::Refusal;
 use flags::Role;
+pub use http::decode;
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -78,9 +90,16 @@ fn refuse(role: Role, refusal: &Refusal) -> ExitCode {
             log::out(format!("Incorrect Usage: {message}\n\n{}", flags::help(role)));
             log::fatal(message);
         }
-        Refusal::Other(error) => log::fatal(format!("{error:#}")),
+        Refusal::Other(error) => log::fatal(in_words_of_go(error)),
     }
     ExitCode::FAILURE
+}
+
+/// Says what went wrong as a program in Go says it.
+fn in_words_of_go(error: &anyhow::Error) -> String {
+    format!("{error:#}")
+        .replace("No space left on device (os error 28)", "no space left on device")
+        .replace("No such file or directory (os error 2)", "no such file or directory")
 }
 
 /// Runs `work` until it fails or the process is told to end.
@@ -100,7 +119,7 @@ fn run_until_terminated(work: impl Future<Output = anyhow::Result<()>>) -> ExitC
             outcome = work => match outcome {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => {
-                    log::fatal(format!("{error:#}"));
+                    log::fatal(in_words_of_go(&error));
                     ExitCode::FAILURE
                 }
             },

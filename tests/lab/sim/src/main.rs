@@ -4,6 +4,7 @@
 //! `sim k3s server` is `k3s server`. Each program lives in a module of its own.
 
 mod clock;
+mod database;
 mod k3s;
 mod log;
 mod notify;
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
             arguments.insert(0, program);
             k3s::main(&arguments)
         }
+        "database" => database::main(&arguments),
         "containerd-shim-runc-v2" => k3s::shim(&arguments),
         // Whatever a mirror or a test names the file, it is k3s unless it says otherwise.
         name if name.starts_with("k3s") => k3s::main(&arguments),

@@ -1,6 +1,7 @@
 //! How fast the stand-in is: from the environment, else from `/etc/sim.env`, else a default.
 //!
-//! But for `SIM_NETWORK`, nothing here changes what the program does, only when.
+//! But for `SIM_NETWORK`, `SIM_CGROUPS` and `SIM_CLOCK`, nothing here changes what the program does,
+//! only when.
 
 use std::time::Duration;
 use std::{env, fs};
@@ -18,8 +19,19 @@ pub struct Settings {
     pub heartbeat: Duration,
     /// Without a heartbeat until Ready is Unknown (`SIM_GRACE`).
     pub grace: Option<Duration>,
+    /// Which hierarchy of cgroups the host has (`SIM_CGROUPS=v1`: the first, which Kubernetes refuses).
+    pub cgroups: Cgroups,
     /// Whether pods and what carries their packets exist (`SIM_NETWORK=none`: they do not).
     pub network: PodNetwork,
+}
+
+/// A hierarchy of cgroups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cgroups {
+    /// Version 1.
+    First,
+    /// Version 2.
+    Second,
 }
 
 /// How much of a pod network there is.
@@ -29,6 +41,13 @@ pub enum PodNetwork {
     Real,
     /// Addresses for pods, and nothing else.
     None,
+}
+
+/// How far the clock by which certificates are made and judged is ahead (`SIM_CLOCK`, seconds).
+pub fn clock_ahead() -> i64 {
+    let file = fs::read_to_string("/etc/sim.env").unwrap_or_default();
+    let text = env::var("SIM_CLOCK").ok().or_else(|| line(&file, "SIM_CLOCK"));
+    text.and_then(|text| text.trim().parse().ok()).unwrap_or(0)
 }
 
 impl Settings {
@@ -46,6 +65,10 @@ impl Settings {
             taint: seconds("SIM_TAINT_DELAY").unwrap_or(Duration::from_secs(2)),
             heartbeat: seconds("SIM_HEARTBEAT").unwrap_or(Duration::from_secs(4)),
             grace: seconds("SIM_GRACE"),
+            cgroups: match text("SIM_CGROUPS").as_deref().map(str::trim) {
+                Some("v1") => Cgroups::First,
+                _ => Cgroups::Second,
+            },
             network: match text("SIM_NETWORK").as_deref().map(str::trim) {
                 Some("none") => PodNetwork::None,
                 _ => PodNetwork::Real,

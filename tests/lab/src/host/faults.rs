@@ -82,6 +82,43 @@ impl Host {
         self.network()?.mend(self.name())
     }
 
+    /// Lets the host's clock seem `seconds` ahead: to `date`, and to the stand-in's certificates.
+    pub fn skew_clock(&self, seconds: i64) -> Result<()> {
+        self.exec(&format!(
+            "[ -e /run/lab-date ] || cp /usr/bin/date /run/lab-date
+             printf '#!/bin/sh\nexec /run/lab-date -d \"%s seconds\" \"$@\"\n' {seconds} > /run/lab-skewed
+             chmod 0755 /run/lab-skewed
+             mount --bind /run/lab-skewed /usr/bin/date
+             printf 'SIM_CLOCK=%s\n' {seconds} >> /etc/sim.env"
+        ))
+        .map(drop)
+    }
+
+    /// Ends [`Host::skew_clock`].
+    pub fn set_clock(&self) -> Result<()> {
+        self.exec("umount /usr/bin/date; sed -i '/^SIM_CLOCK=/d' /etc/sim.env").map(drop)
+    }
+
+    /// Shows `text` in the place of the file at `path`, or puts a file there.
+    pub fn pretend(&self, path: &str, text: &str) -> Result<()> {
+        self.exec(&format!(
+            "fake=/run/lab-pretend-$(printf %s {path} | tr / -)
+             printf '%s\n' '{text}' > \"$fake\"; chmod 0755 \"$fake\"
+             [ -e {path} ] || {{ : > {path}; : > \"$fake.made\"; }}
+             mount --bind \"$fake\" {path}"
+        ))
+        .map(drop)
+    }
+
+    /// Ends [`Host::pretend`].
+    pub fn reveal(&self, path: &str) -> Result<()> {
+        self.exec(&format!(
+            "fake=/run/lab-pretend-$(printf %s {path} | tr / -)
+             umount {path}; [ ! -e \"$fake.made\" ] || rm {path} \"$fake.made\""
+        ))
+        .map(drop)
+    }
+
     /// Fills the host's disk until `kibibytes` are left; the host needs a disk of its own.
     pub fn fill_disk(&self, kibibytes: u64) -> Result<()> {
         if self.spec.disk.is_none() {

@@ -3,9 +3,11 @@
 use super::cluster::Cluster;
 use super::http::{Identity, Request};
 use super::reply::{self, Reply};
-use super::store::{NODES, RESOURCES, Refused, Resource, SECRETS, Store};
-use super::{discovery, patch, select, table, validate, watch};
-use hyper::header::{ACCEPT, CONTENT_TYPE};
+use super::store::{
+    CRDS, LEASES, NAMESPACES, NODE_LEASES, NODES, RESOURCES, Refused, Resource, SECRETS, Store,
+};
+use super::{apply, discovery, fields, patch, select, table, validate, watch};
+use hyper::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
 use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -29,6 +31,9 @@ pub fn route(cluster: &Cluster, request: &Request) -> Reply {
         return answer;
     }
     let Some(target) = parse(&request.path) else { return reply::no_such_path() };
+    if !is_served(&cluster.store(), &target.resource) {
+        return reply::no_such_path();
+    }
     if let Err(why) = authorize(cluster, user, groups, &request.method, &target) {
         let name = target.name.as_deref().unwrap_or_default();
         return reply::forbidden(&qualified(&target.resource), name, &why);
@@ -37,11 +42,50 @@ pub fn route(cluster: &Cluster, request: &Request) -> Reply {
         ("GET", None) => list(cluster, request, &target),
         ("GET", Some(name)) => get(cluster, request, &target, name),
         ("POST", None) => create(cluster, request, &target),
+        ("PATCH", Some(name)) if request.header(CONTENT_TYPE).starts_with(apply::MEDIA_TYPE) => {
+            apply::answer(cluster, request, &target, name)
+        }
         ("PATCH", Some(name)) => change(cluster, request, &target, name),
         ("PUT", Some(name)) => replace(cluster, request, &target, name),
-        ("DELETE", Some(name)) => delete(cluster, &target, name),
+        ("DELETE", Some(name)) => delete(cluster, request, &target, name),
         _ => reply::method_not_allowed(),
     }
+}
+
+/// Says whether the API knows a resource by now.
+pub fn is_served(store: &Store, resource: &Resource) -> bool {
+    !resource.custom || store.get(&CRDS, "", &qualified(resource)).is_some()
+}
+
+/// Returns the manager of the fields that a request sets.
+pub fn manager(request: &Request) -> String {
+    let agent = request.header(USER_AGENT).split('/').next().unwrap_or_default().to_owned();
+    match request.parameter("fieldManager") {
+        "" => agent,
+        named => named.to_owned(),
+    }
+}
+
+/// Says whether it is kept who set the fields of such objects: not for what changes all the time.
+fn is_tracked(resource: &Resource) -> bool {
+    !["nodes", "leases", "events", "services", "endpointslices"].contains(&resource.plural)
+}
+
+/// Completes what is created, as admission does.
+///
+/// # Errors
+/// The answer where its namespace is missing.
+pub fn admit(store: &Store, target: &Target, object: &mut Value) -> Result<(), Box<Reply>> {
+    if target.resource.namespaced && store.get(&NAMESPACES, "", &target.namespace).is_none() {
+        return Err(Box::new(reply::not_found("namespaces", &target.namespace)));
+    }
+    if target.resource == NAMESPACES {
+        let name = object["metadata"]["name"].clone();
+        object["metadata"]["labels"]["kubernetes.io/metadata.name"] = name;
+        object["spec"] = json!({ "finalizers": ["kubernetes"] });
+        object["status"] = json!({ "phase": "Active" });
+    }
+    Ok(())
 }
 
 /// Returns `nodes`, or `deployments.apps`.
@@ -108,6 +152,7 @@ fn authorize(
     }
     let own = user.strip_prefix("system:node:").filter(|_| target.resource == NODES);
     match (own, verb, target.name.as_deref()) {
+        _ if verb != "list" && is_own_lease(user, target) => Ok(()),
         (Some(_), "create", _) => Ok(()),
         (Some(own), "get" | "patch" | "update", Some(name)) if own == name => Ok(()),
         _ if is_open(user, verb, target) => Ok(()),
@@ -118,6 +163,14 @@ fn authorize(
         }
         _ => Err(why),
     }
+}
+
+/// Says whether this is about the lease of the node that asks.
+fn is_own_lease(user: &str, target: &Target) -> bool {
+    let own = user.strip_prefix("system:node:");
+    target.resource == LEASES
+        && target.namespace == NODE_LEASES
+        && own.is_some_and(|own| target.name.as_deref().is_none_or(|name| name == own))
 }
 
 /// Says whether a part of k3s that is on every node may do this.
@@ -148,6 +201,14 @@ fn list(cluster: &Cluster, request: &Request, target: &Target) -> Reply {
     if wants_table(request) {
         return Reply::json(&table::of(&target.resource, &found, revision));
     }
+    if request.header(ACCEPT).contains("as=PartialObjectMetadataList") {
+        return Reply::json(&json!({
+            "kind": "PartialObjectMetadataList",
+            "apiVersion": "meta.k8s.io/v1",
+            "metadata": { "resourceVersion": revision.to_string() },
+            "items": found.iter().map(|object| json!({ "metadata": object["metadata"] })).collect::<Vec<_>>(),
+        }));
+    }
     let items: Vec<Value> = found.into_iter().cloned().collect();
     Reply::json(&json!({
         "kind": format!("{}List", target.resource.kind),
@@ -176,12 +237,17 @@ fn get(cluster: &Cluster, request: &Request, target: &Target, name: &str) -> Rep
         Some(object) if wants_table(request) => {
             Reply::json(&table::of(&target.resource, &[object], store.revision()))
         }
+        Some(object) if request.header(ACCEPT).contains("as=PartialObjectMetadata;") => {
+            Reply::json(&json!({ "kind": "PartialObjectMetadata",
+                "apiVersion": "meta.k8s.io/v1", "metadata": object["metadata"] }))
+        }
         Some(object) => Reply::json(&ordered(object)),
         None => reply::not_found(&qualified(&target.resource), name),
     }
 }
 
-fn ordered(object: &Value) -> Value {
+/// Puts first what an object is.
+pub fn ordered(object: &Value) -> Value {
     let mut first = json!({ "kind": object["kind"], "apiVersion": object["apiVersion"] });
     if let (Some(first), Some(map)) = (first.as_object_mut(), object.as_object()) {
         first.extend(map.clone());
@@ -221,6 +287,13 @@ fn create(cluster: &Cluster, request: &Request, target: &Target) -> Reply {
         return reply::invalid(target.resource.kind, &name, &cause);
     }
     let mut store = cluster.store();
+    if is_tracked(&target.resource) {
+        let version = target.resource.api_version();
+        fields::note_update(&Value::Null, &mut object, &manager(request), &version);
+    }
+    if let Err(refusal) = admit(&store, target, &mut object) {
+        return *refusal;
+    }
     if target.resource == NODES {
         super::controller::admit_node(cluster, &store, &mut object);
     }
@@ -240,7 +313,7 @@ fn change(cluster: &Cluster, request: &Request, target: &Target, name: &str) -> 
         return reply::unsupported_media();
     };
     match patched {
-        Ok(object) => store_changed(&mut store, target, &present, object),
+        Ok(object) => store_changed(&mut store, target, &present, object, &manager(request)),
         Err(message) => reply::bad_request(&message),
     }
 }
@@ -251,12 +324,18 @@ fn replace(cluster: &Cluster, request: &Request, target: &Target, name: &str) ->
         return reply::not_found(&qualified(&target.resource), name);
     };
     match serde_json::from_slice::<Value>(&request.body) {
-        Ok(object) => store_changed(&mut store, target, &present, object),
+        Ok(object) => store_changed(&mut store, target, &present, object, &manager(request)),
         Err(error) => reply::bad_request(&error.to_string()),
     }
 }
 
-fn store_changed(store: &mut Store, target: &Target, present: &Value, mut object: Value) -> Reply {
+fn store_changed(
+    store: &mut Store,
+    target: &Target,
+    present: &Value,
+    mut object: Value,
+    manager: &str,
+) -> Reply {
     let resource = &target.resource;
     let name = present["metadata"]["name"].as_str().unwrap_or_default();
     if object["metadata"]["name"] != present["metadata"]["name"] {
@@ -275,6 +354,9 @@ fn store_changed(store: &mut Store, target: &Target, present: &Value, mut object
     if let Err(cause) = validate::object(resource, &object) {
         return reply::invalid(resource.kind, name, &cause);
     }
+    if is_tracked(resource) && target.part.is_none() {
+        fields::note_update(present, &mut object, manager, &resource.api_version());
+    }
     match store.replace(resource, object) {
         Ok(object) => {
             if target.part.is_none() {
@@ -287,13 +369,26 @@ fn store_changed(store: &mut Store, target: &Target, present: &Value, mut object
     }
 }
 
-fn delete(cluster: &Cluster, target: &Target, name: &str) -> Reply {
+fn delete(cluster: &Cluster, request: &Request, target: &Target, name: &str) -> Reply {
     let mut store = cluster.store();
+    let options: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+    let wanted = &options["preconditions"]["uid"];
+    let present = store.get(&target.resource, &target.namespace, name);
+    if let Some(present) = present.filter(|_| wanted.is_string())
+        && present["metadata"]["uid"] != *wanted
+    {
+        return reply::conflict(&qualified(&target.resource), name);
+    }
     let Some(gone) = store.delete(&target.resource, &target.namespace, name) else {
         return reply::not_found(&qualified(&target.resource), name);
     };
     if target.resource == NODES {
         store.delete(&SECRETS, "kube-system", &format!("{name}.node-password.k3s"));
+        if let Some(etcd) = cluster.etcd.as_ref().filter(|_| name != cluster.node) {
+            etcd.remove(name);
+        }
+        // Its owner is the node, so that the garbage collector takes it.
+        store.delete(&LEASES, NODE_LEASES, name);
     }
     let details =
         json!({ "name": name, "kind": target.resource.plural, "uid": gone["metadata"]["uid"] });

@@ -1,14 +1,19 @@
 //! A small HTTPS client: one connection a request.
 
 use super::pki::Pair;
+use crate::clock;
 use anyhow::Context;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper::{Request, StatusCode};
+use jiff::Timestamp;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::time_provider::TimeProvider;
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -54,7 +59,10 @@ impl Client {
         for certificate in CertificateDer::pem_slice_iter(ca.as_bytes()) {
             roots.add(certificate?)?;
         }
-        let builder = ClientConfig::builder().with_root_certificates(roots);
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ClientConfig::builder_with_details(provider, Arc::new(Clock))
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots);
         let config = match user {
             Some(pair) => {
                 let chain: Result<Vec<_>, _> =
@@ -96,7 +104,8 @@ impl Client {
             .await
             .with_context(|| format!("dial tcp {}:{}", self.host, self.port))?;
         let name = ServerName::try_from(self.host.clone())?;
-        let tls = TlsConnector::from(Arc::clone(&self.config)).connect(name, stream).await?;
+        let tls = TlsConnector::from(Arc::clone(&self.config)).connect(name, stream).await;
+        let tls = tls.map_err(in_words_of_go)?;
         let io = hyper_util::rt::TokioIo::new(tls);
         let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await?;
         let running = tokio::spawn(connection);
@@ -117,6 +126,37 @@ pub fn basic(user: &str, password: &str) -> String {
     use base64::Engine;
     let text = format!("{user}:{password}");
     format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(text))
+}
+
+/// The clock by which this host judges certificates.
+#[derive(Debug)]
+struct Clock;
+
+impl TimeProvider for Clock {
+    fn current_time(&self) -> Option<UnixTime> {
+        let seconds = u64::try_from(clock::of_certificates().as_second()).ok()?;
+        Some(UnixTime::since_unix_epoch(Duration::from_secs(seconds)))
+    }
+}
+
+/// Says that a certificate is not valid now as a program in Go says it; other errors stay as they are.
+fn in_words_of_go(error: std::io::Error) -> anyhow::Error {
+    let cause = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    let Some(rustls::Error::InvalidCertificate(cause)) = cause else { return error.into() };
+    let at = |time: &UnixTime| {
+        let seconds = i64::try_from(time.as_secs()).unwrap_or_default();
+        Timestamp::from_second(seconds).map(clock::rfc3339).unwrap_or_default()
+    };
+    let (now, side, limit) = match cause {
+        CertificateError::ExpiredContext { time, not_after } => (time, "after", not_after),
+        CertificateError::NotValidYetContext { time, not_before } => (time, "before", not_before),
+        _ => return error.into(),
+    };
+    anyhow::anyhow!(
+        "tls: failed to verify certificate: x509: certificate has expired or is not yet valid: current time {} is {side} {}",
+        at(now),
+        at(limit)
+    )
 }
 
 /// Accepts any server.

@@ -1,5 +1,6 @@
 //! A running server: its objects, its passwords, its authorities.
 
+use super::etcd::{Etcd, Standing};
 use super::flags::Options;
 use super::http::{Identity, Verifier};
 use super::layout::{Authorities, Paths};
@@ -36,6 +37,8 @@ pub struct Cluster {
     pub node: String,
     /// The address that agents are told to use.
     pub advertise: String,
+    /// The other servers, where the datastore is embedded etcd.
+    pub etcd: Option<Etcd>,
     pub(super) store: Mutex<Store>,
 }
 
@@ -43,6 +46,23 @@ impl Cluster {
     /// Returns the objects, locked.
     pub fn store(&self) -> MutexGuard<'_, Store> {
         self.store.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Returns where the API of every server is that is up.
+    pub fn addresses(&self) -> Vec<String> {
+        let Some(etcd) = &self.etcd else { return vec![self.advertise.clone()] };
+        etcd.alive().into_iter().map(|member| member.advertise).collect()
+    }
+
+    /// Says whether this server decides: what is to be done once in the cluster is done here.
+    pub fn decides(&self) -> bool {
+        self.etcd.as_ref().is_none_or(|etcd| etcd.standing() == Standing::Leader)
+    }
+
+    /// Says whether what is written is kept.
+    pub fn is_kept(&self) -> bool {
+        let lost = self.etcd.as_ref().is_some_and(|etcd| etcd.standing() == Standing::Lost);
+        !lost && self.store().is_reached()
     }
 
     /// Returns the network of all pods.

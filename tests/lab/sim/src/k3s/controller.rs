@@ -1,8 +1,10 @@
 //! What the control plane does by itself: addresses for pods, roles, taints, lost nodes.
 
 use super::cluster::Cluster;
+use super::etcd::Member;
+use super::packaged;
 use super::services;
-use super::store::{NODES, Store};
+use super::store::{LEASES, NODE_LEASES, NODES, Store};
 use crate::clock;
 use ipnet::Ipv4Net;
 use serde_json::{Value, json};
@@ -10,6 +12,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+const ETCD: &str = "EtcdIsVoter";
 const NOT_READY: &str = "node.kubernetes.io/not-ready";
 const UNREACHABLE: &str = "node.kubernetes.io/unreachable";
 const UNINITIALIZED: &str = "node.cloudprovider.kubernetes.io/uninitialized";
@@ -39,12 +42,12 @@ pub async fn run(cluster: Arc<Cluster>) {
     let mut last_seen: HashMap<String, (String, Instant)> = HashMap::new();
     let grace = grace(&cluster);
     loop {
-        {
+        if cluster.decides() {
             let mut store = cluster.store();
             let nodes: Vec<Value> = store.list(&NODES, "").into_iter().cloned().collect();
             for node in nodes {
                 let name = node["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-                let beat = heartbeat(&node);
+                let beat = heartbeat(&store, &node);
                 let seen = last_seen.entry(name.clone()).or_insert((beat.clone(), Instant::now()));
                 if seen.0 != beat {
                     *seen = (beat, Instant::now());
@@ -61,6 +64,7 @@ pub async fn run(cluster: Arc<Cluster>) {
                 }
             }
             services::settle(&cluster, &mut store);
+            packaged::settle(&mut store);
             store.save();
         }
         tokio::time::sleep(Duration::from_millis(250)).await;
@@ -85,9 +89,14 @@ fn ready(node: &Value) -> &str {
     found.and_then(|one| one["status"].as_str()).unwrap_or("Unknown")
 }
 
-fn heartbeat(node: &Value) -> String {
-    let conditions = node["status"]["conditions"].as_array();
-    conditions.into_iter().flatten().map(|one| one["lastHeartbeatTime"].to_string()).collect()
+/// Returns what changes while a node lives: the times of its lease and of its status.
+fn heartbeat(store: &Store, node: &Value) -> String {
+    let name = node["metadata"]["name"].as_str().unwrap_or_default();
+    let lease = store.get(&LEASES, NODE_LEASES, name);
+    let renewed = lease.map_or_else(String::new, |lease| lease["spec"]["renewTime"].to_string());
+    let conditions = node["status"]["conditions"].as_array().into_iter().flatten();
+    let own = conditions.filter(|one| one["type"] != ETCD);
+    own.map(|one| one["lastHeartbeatTime"].to_string()).chain([renewed]).collect()
 }
 
 fn lose(node: &mut Value) {
@@ -97,7 +106,8 @@ fn lose(node: &mut Value) {
     let name = node["metadata"]["name"].as_str().unwrap_or_default().to_owned();
     crate::log::info(format!("Node {name} has not posted its status: NodeStatusUnknown"));
     let now = clock::now();
-    for one in node["status"]["conditions"].as_array_mut().into_iter().flatten() {
+    let conditions = node["status"]["conditions"].as_array_mut().into_iter().flatten();
+    for one in conditions.filter(|one| one["type"] != ETCD) {
         one["status"] = json!("Unknown");
         one["reason"] = json!("NodeStatusUnknown");
         one["message"] = json!("Kubelet stopped posting node status.");
@@ -106,12 +116,16 @@ fn lose(node: &mut Value) {
 }
 
 fn settle_roles(cluster: &Cluster, node: &mut Value) {
-    if node["metadata"]["name"] != cluster.node.as_str() {
+    let name = node["metadata"]["name"].as_str().unwrap_or_default();
+    let members = cluster.etcd.as_ref().map(super::etcd::Etcd::members).unwrap_or_default();
+    let member = members.iter().find(|member| member.node == name).cloned();
+    if member.is_none() && name != cluster.node {
         return;
     }
     let mut roles = vec!["control-plane"];
-    if super::server::has_etcd(cluster) {
+    if let Some(member) = &member {
         roles.push("etcd");
+        settle_member(member, node);
     }
     if cluster.version.minor() < 34 {
         roles.push("master");
@@ -119,6 +133,26 @@ fn settle_roles(cluster: &Cluster, node: &mut Value) {
     for role in roles {
         node["metadata"]["labels"][format!("node-role.kubernetes.io/{role}")] = json!("true");
     }
+}
+
+fn settle_member(member: &Member, node: &mut Value) {
+    let annotations = &mut node["metadata"]["annotations"];
+    annotations["etcd.k3s.cattle.io/node-name"] = json!(member.name);
+    annotations["etcd.k3s.cattle.io/node-address"] = json!(member.address);
+    let (status, reason, message) = if member.learner {
+        let message = "Node has not been promoted to voting member of the etcd cluster";
+        ("False", "MemberIsLearner", message)
+    } else {
+        ("True", "MemberNotLearner", "Node is a voting member of the etcd cluster")
+    };
+    let Some(conditions) = node["status"]["conditions"].as_array_mut() else { return };
+    if conditions.iter().any(|one| one["type"] == ETCD && one["status"] == status) {
+        return;
+    }
+    conditions.retain(|one| one["type"] != ETCD);
+    let now = clock::now();
+    conditions.push(json!({ "type": ETCD, "status": status, "lastHeartbeatTime": now,
+        "lastTransitionTime": now, "reason": reason, "message": message }));
 }
 
 fn settle_taints(cluster: &Cluster, node: &mut Value, since: &mut HashMap<String, Instant>) {

@@ -1,5 +1,6 @@
 //! What the API says of itself: health, version, groups and resources.
 
+use super::api;
 use super::cluster::Cluster;
 use super::http::Request;
 use super::reply::Reply;
@@ -31,30 +32,47 @@ const CHECKS: &[&str] = &[
 pub fn route(cluster: &Cluster, request: &Request) -> Option<Reply> {
     let path = request.path.trim_end_matches('/');
     Some(match path {
-        "/readyz" | "/livez" | "/healthz" => health(path, request),
+        "/readyz" | "/livez" | "/healthz" => health(cluster, path, request),
         "/version" => Reply::json(&version(cluster)),
         "/api" => Reply::json(&json!({
             "kind": "APIVersions", "versions": ["v1"],
             "serverAddressByClientCIDRs": [{ "clientCIDR": "0.0.0.0/0",
                 "serverAddress": format!("{}:6443", cluster.advertise) }],
         })),
-        "/apis" => Reply::json(&groups()),
-        "/api/v1" => Reply::json(&resources("")),
+        "/apis" => Reply::json(&groups(cluster)),
+        "/api/v1" => Reply::json(&resources(cluster, "", "v1")),
         _ => {
-            let group = path.strip_prefix("/apis/")?.strip_suffix("/v1")?;
-            RESOURCES.iter().find(|one| one.group == group)?;
-            Reply::json(&resources(group))
+            let (group, version) = path.strip_prefix("/apis/")?.split_once('/')?;
+            let known = |one: &&Resource| one.group == group && one.version == version;
+            served(cluster).iter().find(known)?;
+            Reply::json(&resources(cluster, group, version))
         }
     })
 }
 
-fn health(path: &str, request: &Request) -> Reply {
-    if !request.query.iter().any(|(key, _)| key == "verbose") {
+fn health(cluster: &Cluster, path: &str, request: &Request) -> Reply {
+    // Whether it lives has nothing to do with who keeps its objects.
+    let well = path == "/livez" || cluster.is_kept();
+    let verbose = request.query.iter().any(|(key, _)| key == "verbose");
+    if well && !verbose {
         return Reply::text(StatusCode::OK, "ok");
     }
-    let mut lines: Vec<String> = CHECKS.iter().map(|name| format!("[+]{name} ok\n")).collect();
-    lines.push(format!("{} check passed\n", path.trim_start_matches('/')));
-    Reply::text(StatusCode::OK, lines.concat())
+    let fails = |name: &str| !well && name.starts_with("etcd");
+    let line = |name: &&str| {
+        if fails(name) {
+            format!("[-]{name} failed: reason withheld\n")
+        } else {
+            format!("[+]{name} ok\n")
+        }
+    };
+    let mut lines: Vec<String> = CHECKS.iter().map(line).collect();
+    let (code, outcome) = if well {
+        (StatusCode::OK, "passed")
+    } else {
+        (StatusCode::INTERNAL_SERVER_ERROR, "failed")
+    };
+    lines.push(format!("{} check {outcome}\n", path.trim_start_matches('/')));
+    Reply::text(code, lines.concat())
 }
 
 fn version(cluster: &Cluster) -> Value {
@@ -67,22 +85,32 @@ fn version(cluster: &Cluster) -> Value {
     })
 }
 
-fn groups() -> Value {
-    let mut names: Vec<&str> =
-        RESOURCES.iter().map(|one| one.group).filter(|group| !group.is_empty()).collect();
-    names.dedup();
-    let groups: Vec<Value> = names
+fn served(cluster: &Cluster) -> Vec<Resource> {
+    let store = cluster.store();
+    RESOURCES.iter().filter(|one| api::is_served(&store, one)).copied().collect()
+}
+
+fn groups(cluster: &Cluster) -> Value {
+    let mut versions: Vec<(&str, &str)> = Vec::new();
+    for one in served(cluster).iter().filter(|one| !one.group.is_empty()) {
+        if !versions.contains(&(one.group, one.version)) {
+            versions.push((one.group, one.version));
+        }
+    }
+    let groups: Vec<Value> = versions
         .iter()
-        .map(|name| {
-            let version = json!({ "groupVersion": format!("{name}/v1"), "version": "v1" });
+        .map(|(name, version)| {
+            let text = format!("{name}/{version}");
+            let version = json!({ "groupVersion": text, "version": version });
             json!({ "name": name, "versions": [version], "preferredVersion": version })
         })
         .collect();
     json!({ "kind": "APIGroupList", "apiVersion": "v1", "groups": groups })
 }
 
-fn resources(group: &str) -> Value {
-    let mine = RESOURCES.iter().filter(|one| one.group == group);
+fn resources(cluster: &Cluster, group: &str, version: &str) -> Value {
+    let all = served(cluster);
+    let mine = all.iter().filter(|one| one.group == group && one.version == version);
     let mut list: Vec<Value> = mine.clone().map(describe).collect();
     if group.is_empty() {
         list.push(json!({ "name": "nodes/status", "singularName": "", "namespaced": false,

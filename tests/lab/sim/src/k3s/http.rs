@@ -1,6 +1,7 @@
 //! The HTTPS listener: TLS, who is asking, and the way to the router.
 
 use super::cluster::Cluster;
+use super::etcd::peer;
 use super::reply::Reply;
 use super::{api, supervisor, watch};
 use anyhow::Context;
@@ -22,13 +23,17 @@ use tokio_rustls::TlsAcceptor;
 /// The body of an answer.
 pub type Body = UnsyncBoxBody<Bytes, Infallible>;
 
-/// Which of the server's two listeners.
+/// Which of the server's listeners.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Port {
     /// 6443: supervisor and API.
     Public,
     /// 6444 on loopback: the API alone.
     Local,
+    /// 2379: the clients of etcd.
+    Clients,
+    /// 2380: the other members of etcd.
+    Peers,
 }
 
 /// A request that was read whole.
@@ -131,11 +136,23 @@ async fn answer(
         identity,
         peer,
     };
-    let reply = match port {
-        Port::Public => supervisor::route(&cluster, &request),
-        Port::Local => api::route(&cluster, &request),
-    };
+    let reply = decide(&cluster, &request, port).await;
     respond(&cluster, reply)
+}
+
+/// Answers a request, here or through the member of etcd that decides.
+pub async fn decide(cluster: &Arc<Cluster>, request: &Request, port: Port) -> Reply {
+    if matches!(port, Port::Clients | Port::Peers) {
+        return peer::route(cluster, request, port).await;
+    }
+    if let Some(reply) = peer::elsewhere(cluster, request, port).await {
+        return reply;
+    }
+    let reply = match port {
+        Port::Public => supervisor::route(cluster, request),
+        _ => api::route(cluster, request),
+    };
+    peer::commit(cluster, request).await.unwrap_or(reply)
 }
 
 fn respond(cluster: &Arc<Cluster>, reply: Reply) -> anyhow::Result<Response<Body>> {

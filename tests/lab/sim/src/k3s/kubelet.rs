@@ -1,7 +1,10 @@
 //! The kubelet: what it checks before it starts, how it registers, how it beats.
 
+mod arguments;
+
 use super::client::Client;
 use super::flags::{Options, Role};
+use super::lease;
 use super::node::{self, Condition};
 use crate::log;
 use crate::settings::Settings;
@@ -63,6 +66,15 @@ impl Kubelet {
             log::error(format!("kubelet exited: {text}"));
             return Err(());
         }
+        if let Err(error) = arguments::check(&self.options, &self.version) {
+            log::kubelet_error("run.go:72", format!("\"command failed\" err=\"{error}\""));
+            log::error(format!("kubelet exited: {error}"));
+            return Err(());
+        }
+        if let Some(wrong) = malformed_gate(&self.options) {
+            log::error(wrong);
+            return Err(());
+        }
         if self.options.on("protect-kernel-defaults") {
             return check_kernel();
         }
@@ -87,6 +99,7 @@ impl Kubelet {
             let mut conditions = node::conditions(condition);
             keep_transitions(&mut conditions, &transition);
             let beat = json!({ "status": { "conditions": conditions } }).to_string();
+            lease::renew(api, &name).await;
             match api.send("PATCH", &path, MERGE, beat).await {
                 Ok(answer) if answer.code.is_success() => {}
                 Ok(answer) if answer.code == StatusCode::NOT_FOUND => {
@@ -183,6 +196,17 @@ fn reserved_labels(labels: &[String]) -> Vec<String> {
         .collect();
     reserved.sort();
     reserved
+}
+
+/// Says what the first part with a feature gate that is neither on nor off says of it.
+fn malformed_gate(options: &Options) -> Option<String> {
+    ["kubelet", "kube-proxy"].into_iter().find_map(|part| {
+        let gates = options.component_argument(&format!("{part}-arg"), "feature-gates")?;
+        let wrong = gates.split(',').find(|gate| !gate.contains('='))?;
+        Some(format!(
+            "{part} exited: invalid argument {gates:?} for \"--feature-gates\" flag: missing bool value for {wrong}"
+        ))
+    })
 }
 
 fn check_kernel() -> Result<(), ()> {

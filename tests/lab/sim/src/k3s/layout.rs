@@ -67,7 +67,7 @@ pub fn prepare(paths: &Paths) -> anyhow::Result<Authorities> {
     Ok(Authorities { server, client })
 }
 
-/// Signs the certificates of the control plane, anew where they are missing.
+/// Signs the certificates of the control plane, anew where they are missing or end soon.
 pub fn leaves(paths: &Paths, authorities: &Authorities) -> anyhow::Result<Pair> {
     let tls = paths.server.join("tls");
     let users = [
@@ -80,11 +80,11 @@ pub fn leaves(paths: &Paths, authorities: &Authorities) -> anyhow::Result<Pair> 
         ("client-supervisor", "system:k3s-supervisor", &["system:masters"]),
     ];
     for (file, user, groups) in users {
-        if !tls.join(format!("{file}.crt")).exists() {
+        if !pki::is_fresh(&tls.join(format!("{file}.crt"))) {
             authorities.client.sign(Purpose::Client, user, groups, &[])?.write(&tls, file)?;
         }
     }
-    if !tls.join("serving-kube-apiserver.crt").exists() {
+    if !pki::is_fresh(&tls.join("serving-kube-apiserver.crt")) {
         let names = ["kubernetes", "localhost", "127.0.0.1"].map(str::to_owned);
         let pair = authorities.server.sign(Purpose::Server, "kube-apiserver", &[], &names)?;
         pair.write(&tls, "serving-kube-apiserver")?;

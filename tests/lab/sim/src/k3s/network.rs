@@ -74,6 +74,10 @@ impl Network {
         dns: Dns,
         api: Clients,
     ) -> anyhow::Result<Self> {
+        if control.backend == Backend::Wireguard {
+            links::ensure_wireguard()
+                .context("flannel exited: failed to register flannel network")?;
+        }
         let version_4 = |list: &[String]| list.iter().find_map(|text| text.parse().ok());
         let options = &kubelet.options;
         let node = super::node::name(options);

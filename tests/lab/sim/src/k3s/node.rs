@@ -73,7 +73,9 @@ pub fn annotations(role: Role, options: &Options, name: &str, addresses: &[Strin
         // The flag and its value are two entries; secrets are hidden.
         let (flag, value) = argument.split_once('=').unwrap_or((argument, ""));
         arguments.push(flag.to_owned());
-        let secret = ["--token", "--agent-token", "--etcd-s3-secret-key", "-t"].contains(&flag);
+        let secret =
+            ["--token", "--agent-token", "--datastore-endpoint", "--etcd-s3-secret-key", "-t"]
+                .contains(&flag);
         if !value.is_empty() {
             arguments.push(if secret { "********".to_owned() } else { value.to_owned() });
         }

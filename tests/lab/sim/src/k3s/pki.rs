@@ -5,11 +5,14 @@ use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose,
 };
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 const YEAR: Duration = Duration::from_hours(365 * 24);
 
@@ -62,8 +65,8 @@ impl Authority {
             KeyUsagePurpose::KeyEncipherment,
             KeyUsagePurpose::KeyCertSign,
         ];
-        params.not_before = (SystemTime::now() - Duration::from_secs(1)).into();
-        params.not_after = (SystemTime::now() + 10 * YEAR).into();
+        params.not_before = (now() - Duration::from_secs(1)).into();
+        params.not_after = (now() + 10 * YEAR).into();
         let key = KeyPair::generate()?;
         let certificate = params.self_signed(&key)?;
         Ok(Self { pem: certificate.pem(), key: key.serialize_pem() })
@@ -90,14 +93,30 @@ impl Authority {
             Purpose::Client => ExtendedKeyUsagePurpose::ClientAuth,
             Purpose::Server => ExtendedKeyUsagePurpose::ServerAuth,
         }];
-        params.not_before = (SystemTime::now() - Duration::from_secs(1)).into();
-        params.not_after = (SystemTime::now() + YEAR).into();
+        params.not_before = (now() - Duration::from_secs(1)).into();
+        params.not_after = (now() + YEAR).into();
         let issuer = Issuer::from_ca_cert_pem(&self.pem, KeyPair::from_pem(&self.key)?)?;
         let key = KeyPair::generate()?;
         let leaf = params.signed_by(&key, &issuer)?;
         let certificate = format!("{}{}", leaf.pem(), self.pem);
         Ok(Pair { certificate, key: key.serialize_pem() })
     }
+}
+
+fn now() -> SystemTime {
+    crate::clock::of_certificates().into()
+}
+
+/// Says whether the certificate in `path` is there and does not end within 120 days.
+pub fn is_fresh(path: &Path) -> bool {
+    const RENEWED: i64 = 120 * 86_400;
+    let end = || {
+        let pem = fs::read(path).ok()?;
+        let der = CertificateDer::pem_slice_iter(&pem).next()?.ok()?;
+        let (_, certificate) = X509Certificate::from_der(&der).ok()?;
+        Some(certificate.validity().not_after.timestamp())
+    };
+    end().is_some_and(|end| end - crate::clock::of_certificates().as_second() > RENEWED)
 }
 
 impl Pair {

@@ -1,6 +1,7 @@
 //! `k3s server`: from nothing to a cluster of one.
 
 use super::cluster::Cluster;
+use super::etcd::{Etcd, Member, Standing, peer};
 use super::flags::{Options, Role};
 use super::http::{self, Port};
 use super::kubelet::Kubelet;
@@ -9,16 +10,21 @@ use super::network::{Clients, Control, Dns, Network};
 use super::pki::{self, Purpose};
 use super::store::{RESOURCES, Store};
 use super::token::{self, Token};
-use super::{agent, client::Client, config, controller, node, services, supervisor};
+use super::{
+    agent, apiserver, client, client::Client, config, controller, external, fitness, join, node,
+    services, supervisor,
+};
 use crate::settings::Settings;
 use crate::stamp::Version;
 use crate::{log, notify};
 use anyhow::{Context, bail};
+use hyper::StatusCode;
 use serde_json::json;
 use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -37,7 +43,13 @@ async fn run(options: Options) -> anyhow::Result<()> {
     log::info(format!("Starting k3s {} ({})", version.as_str(), version.commit()));
     let paths = Paths::new(options.text("data-dir").unwrap_or("/var/lib/rancher/k3s"));
     let addresses = node::addresses(&options).map_err(anyhow::Error::msg)?;
-    let cluster = Arc::new(prepare(options, version, settings, paths, &addresses)?);
+    paths.make_common(version.as_str())?;
+    let own = member(&options, &addresses);
+    if uses_etcd(&options, &paths) {
+        let given = given_token(&options, "token", "token-file")?;
+        join::join(&options, &paths, given.as_deref(), &own).await?;
+    }
+    let cluster = Arc::new(prepare(options, version, settings, paths, own)?);
     let kubelet = Kubelet {
         role: Role::Server,
         options: cluster.options.clone(),
@@ -46,21 +58,26 @@ async fn run(options: Options) -> anyhow::Result<()> {
         addresses: addresses.clone(),
     };
     listen(&cluster, &addresses).await?;
+    tokio::spawn(peer::run(Arc::clone(&cluster)));
     // The real one needs its time until etcd and the API server are up; what it serves
     // before that is not ready.
     tokio::time::sleep(settings.start).await;
+    apiserver::check(&cluster.options)?;
+    fitness::cgroups(&cluster.options, &settings)?;
+    majority(&cluster).await;
     if kubelet.check().is_err() {
         bail!("kubelet exited: exit status 1");
     }
     finish(&cluster)?;
     tokio::spawn(controller::run(Arc::clone(&cluster)));
-    own_certificates(&cluster, &addresses)?;
+    own_certificates(&cluster, &addresses).await?;
     let ca = &cluster.authorities.server.pem;
     let client = |user: &str| -> anyhow::Result<Client> {
         Client::new("127.0.0.1", 6444, ca, agent::kept_pair(&cluster.paths.agent, user).as_ref())
     };
     let clients = Clients { flannel: client("k3s-controller")?, proxy: client("kube-proxy")? };
     let control = Control::parse(&supervisor::config(&cluster))?;
+    fitness::network(&control, &settings)?;
     let dns = if services::has_dns(&cluster) { Dns::Here } else { Dns::Elsewhere };
     let network = Network::new(&kubelet, &cluster.paths, control, dns, clients)?;
     let (started, has_network) = watch::channel(false);
@@ -71,14 +88,45 @@ async fn run(options: Options) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// This server as a member of etcd, should it be one.
+fn member(options: &Options, addresses: &[String]) -> Member {
+    let node = node::name(options);
+    let external = options.list("node-external-ip");
+    let named = options.text("advertise-address").map(str::to_owned);
+    let advertise =
+        named.or_else(|| external.into_iter().next()).or_else(|| addresses.first().cloned());
+    Member {
+        name: format!("{node}-{}", token::random_hex(4)),
+        node,
+        address: addresses.first().cloned().unwrap_or_else(|| "127.0.0.1".to_owned()),
+        advertise: advertise.unwrap_or_else(|| "127.0.0.1".to_owned()),
+        learner: false,
+    }
+}
+
+/// Waits until etcd has a leader, and this server is a voter.
+async fn majority(cluster: &Cluster) {
+    let Some(etcd) = &cluster.etcd else { return };
+    let is_voter =
+        || etcd.members().iter().any(|member| member.node == cluster.node && !member.learner);
+    for round in 0_u32.. {
+        if is_voter() && etcd.standing() != Standing::Lost {
+            return;
+        }
+        if round % 20 == 0 {
+            log::info("Waiting for etcd server to become available");
+        }
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+}
+
 fn prepare(
     options: Options,
     version: Version,
     settings: Settings,
     paths: Paths,
-    addresses: &[String],
+    own: Member,
 ) -> anyhow::Result<Cluster> {
-    paths.make_common(version.as_str())?;
     let first = !paths.server.join("tls/server-ca.crt").exists();
     let given = given_token(&options, "token", "token-file")?;
     if first
@@ -89,6 +137,10 @@ fn prepare(
             "starting kubernetes: preparing server: failed to normalize server token; must be in format <PASSWORD> on the first server"
         );
     }
+    let database = external::database(&options)?;
+    if let Some(database) = &database {
+        external::fetch(database, &paths, given.as_deref())?;
+    }
     let authorities = layout::prepare(&paths)?;
     let server_password = server_password(&paths, &authorities, given.as_deref())?;
     let agent_password = match given_token(&options, "agent-token", "agent-token-file")? {
@@ -98,13 +150,16 @@ fn prepare(
             .context("failed to normalize agent token; must be in format K10<CA-HASH>::<USERNAME>:<PASSWORD> or <PASSWORD>")?,
         None => server_password.clone(),
     };
-    let store = open_store(&options, &paths)?;
+    encrypt(&options, &paths)?;
+    if let Some(database) = &database {
+        external::leave(database, &paths, &server_password)?;
+    }
     let verifier = http::verifier(&authorities.client.pem)?;
-    let external = options.list("node-external-ip");
-    let named = options.text("advertise-address").map(str::to_owned);
-    let advertise =
-        named.or_else(|| external.into_iter().next()).or_else(|| addresses.first().cloned());
-    let node = node::name(&options);
+    let (node, advertise) = (own.node.clone(), own.advertise.clone());
+    let (store, etcd) = match &database {
+        Some(database) => (seeded(external::open(database)?), None),
+        None => open_store(&options, &paths, &authorities, own)?,
+    };
     Ok(Cluster {
         paths,
         version,
@@ -115,9 +170,22 @@ fn prepare(
         agent_password,
         verifier,
         node,
-        advertise: advertise.unwrap_or_else(|| "127.0.0.1".to_owned()),
+        advertise,
+        etcd,
         store: Mutex::new(store),
     })
+}
+
+// The real one has it before anything runs.
+fn encrypt(options: &Options, paths: &Paths) -> anyhow::Result<()> {
+    if !options.on("secrets-encryption") {
+        return Ok(());
+    }
+    let key = json!({ "name": "aescbckey", "secret": "********" });
+    let keys = json!({ "kind": "EncryptionConfiguration", "apiVersion": "apiserver.config.k8s.io/v1",
+        "resources": [{ "resources": ["secrets"],
+            "providers": [{ "aescbc": { "keys": [key] } }, { "identity": {} }] }] });
+    pki::write(&paths.server.join("cred/encryption-config.json"), &keys.to_string(), 0o600)
 }
 
 fn given_token(options: &Options, name: &str, file: &str) -> anyhow::Result<Option<String>> {
@@ -156,24 +224,35 @@ fn server_password(
 }
 
 /// Says whether the datastore is embedded etcd: asked for now, or there from before.
-pub fn has_etcd(cluster: &Cluster) -> bool {
-    cluster.options.on("cluster-init") || cluster.paths.server.join("db/etcd").exists()
+fn uses_etcd(options: &Options, paths: &Paths) -> bool {
+    let asked = options.on("cluster-init") || options.text("server").is_some();
+    options.text("datastore-endpoint").is_none() && (asked || paths.server.join("db/etcd").exists())
 }
 
-fn open_store(options: &Options, paths: &Paths) -> anyhow::Result<Store> {
-    let (etcd, sqlite) = (paths.server.join("db/etcd"), paths.server.join("db/state.db"));
-    if !options.on("cluster-init") && !etcd.exists() {
-        return Ok(seeded(Store::open(sqlite)));
+fn open_store(
+    options: &Options,
+    paths: &Paths,
+    authorities: &Authorities,
+    own: Member,
+) -> anyhow::Result<(Store, Option<Etcd>)> {
+    let (folder, sqlite) = (paths.server.join("db/etcd"), paths.server.join("db/state.db"));
+    if !uses_etcd(options, paths) {
+        return Ok((seeded(Store::open(sqlite)), None));
     }
-    pki::folder(&etcd, 0o700)?;
+    pki::folder(&folder, 0o700)?;
     pki::folder(&paths.server.join("db/snapshots"), 0o700)?;
-    let file = etcd.join("state.db");
+    let file = folder.join("state.db");
     if sqlite.exists() && !file.exists() {
         log::info("Migrating content from sqlite to etcd");
         fs::copy(&sqlite, &file)?;
         fs::rename(&sqlite, sqlite.with_extension("db.migrated"))?;
     }
-    Ok(seeded(Store::open(file)))
+    let client = &authorities.client;
+    let pair = client.sign(Purpose::Client, peer::USER, &["system:etcd"], &[])?;
+    let etcd = Etcd::open(&folder, own, pair, authorities.server.pem.clone());
+    let store = Store::open(file);
+    let store = if etcd.members().len() == 1 { seeded(store) } else { store };
+    Ok((store, Some(etcd)))
 }
 
 fn seeded(mut store: Store) -> Store {
@@ -222,6 +301,16 @@ async fn listen(cluster: &Arc<Cluster>, addresses: &[String]) -> anyhow::Result<
         })?;
         tokio::spawn(http::serve(Arc::clone(cluster), listener, tls.clone(), kind));
     }
+    if let Some(address) = addresses.first().filter(|_| cluster.etcd.is_some()) {
+        for (port, kind) in [(peer::CLIENTS, Port::Clients), (peer::PEERS, Port::Peers)] {
+            for host in [address.as_str(), "127.0.0.1"] {
+                let listener = TcpListener::bind((host, port)).await.with_context(|| {
+                    format!("starting kubernetes: preparing server: start managed database: listen tcp {host}:{port}: bind: address already in use")
+                })?;
+                tokio::spawn(http::serve(Arc::clone(cluster), listener, tls.clone(), kind));
+            }
+        }
+    }
     log::info(format!("Running kube-apiserver --secure-port={}", port + 1));
     Ok(())
 }
@@ -252,23 +341,40 @@ fn finish(cluster: &Cluster) -> anyhow::Result<()> {
     log::info(format!("Wrote kubeconfig {path}"));
     let cred = cluster.paths.server.join("cred");
     pki::write(&cred.join("admin.kubeconfig"), &text, 0o600)?;
-    if options.on("secrets-encryption") {
-        let key = json!({ "name": "aescbckey", "secret": "********" });
-        let keys = json!({ "kind": "EncryptionConfiguration", "apiVersion": "apiserver.config.k8s.io/v1",
-            "resources": [{ "resources": ["secrets"],
-                "providers": [{ "aescbc": { "keys": [key] } }, { "identity": {} }] }] });
-        pki::write(&cred.join("encryption-config.json"), &keys.to_string(), 0o600)?;
-    }
     let passwd = format!("{agent},node,node,k3s:agent\n{server},server,server,k3s:server\n");
     pki::write(&cred.join("passwd"), &passwd, 0o600)
 }
 
-fn own_certificates(cluster: &Cluster, addresses: &[String]) -> anyhow::Result<()> {
+/// Makes the password of this node known, as the server that decides keeps it.
+async fn node_password(cluster: &Cluster, name: &str, password: &str) -> anyhow::Result<()> {
+    const REJECTED: &str = "Node password rejected, duplicate hostname or contents of '/etc/rancher/node/password' may not match server node-passwd entry";
+    if cluster.decides() {
+        return supervisor::ensure_node_password(cluster, name, password)
+            .map_err(|error| anyhow::anyhow!("{REJECTED}: {error}"));
+    }
+    let port: u16 = cluster.options.text("https-listen-port").unwrap_or("6443").parse()?;
+    let client = Client::new("127.0.0.1", port, &cluster.authorities.server.pem, None)?;
+    let authorization = client::basic("node", &cluster.agent_password);
+    let fields = [
+        ("Authorization", authorization.as_str()),
+        ("k3s-Node-Name", name),
+        ("k3s-Node-Password", password),
+    ];
+    loop {
+        let answer = client.get("/v1-k3s/client-kubelet.crt", &fields).await?;
+        match answer.code {
+            StatusCode::OK => return Ok(()),
+            StatusCode::FORBIDDEN => bail!("{REJECTED}"),
+            code => log::error(format!("/v1-k3s/client-kubelet.crt: {code}")),
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+async fn own_certificates(cluster: &Cluster, addresses: &[String]) -> anyhow::Result<()> {
     let (name, agent) = (&cluster.node, &cluster.paths.agent);
     let password = agent::own_password()?;
-    supervisor::ensure_node_password(cluster, name, &password).map_err(|error| {
-        anyhow::anyhow!("Node password rejected, duplicate hostname or contents of '/etc/rancher/node/password' may not match server node-passwd entry: {error}")
-    })?;
+    node_password(cluster, name, &password).await?;
     let authorities = &cluster.authorities;
     let user = format!("system:node:{name}");
     let client = authorities.client.sign(Purpose::Client, &user, &["system:nodes"], &[])?;

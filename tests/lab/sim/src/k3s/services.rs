@@ -26,7 +26,7 @@ pub fn settle(cluster: &Cluster, store: &mut Store) {
     keep(
         store,
         &ENDPOINT_SLICES,
-        slice(("default", "kubernetes"), "kubernetes", &cluster.advertise, &ports),
+        slice(("default", "kubernetes"), "kubernetes", &cluster.addresses(), &ports),
     );
     if !has_dns(cluster) {
         store.delete(&SERVICES, "kube-system", DNS);
@@ -44,7 +44,7 @@ pub fn settle(cluster: &Cluster, store: &mut Store) {
     let Some(pod) = pods.map(|pods| address_in(pods, DNS_POD)) else { return };
     let ports = json!([{ "name": "dns", "port": 53, "protocol": "UDP" },
         { "name": "dns-tcp", "port": 53, "protocol": "TCP" }]);
-    keep(store, &ENDPOINT_SLICES, slice(("kube-system", DNS), DNS, &pod.to_string(), &ports));
+    keep(store, &ENDPOINT_SLICES, slice(("kube-system", DNS), DNS, &[pod.to_string()], &ports));
 }
 
 fn service(name: (&str, &str), labels: &Value, address: &str, ports: &Value) -> Value {
@@ -57,12 +57,14 @@ fn service(name: (&str, &str), labels: &Value, address: &str, ports: &Value) -> 
     })
 }
 
-fn slice(name: (&str, &str), service: &str, address: &str, ports: &Value) -> Value {
+fn slice(name: (&str, &str), service: &str, addresses: &[String], ports: &Value) -> Value {
+    let one = |address| json!({ "addresses": [address], "conditions": { "ready": true } });
+    let endpoints: Vec<Value> = addresses.iter().map(one).collect();
     json!({
         "metadata": { "name": name.1, "namespace": name.0,
             "labels": { "kubernetes.io/service-name": service } },
         "addressType": "IPv4",
-        "endpoints": [{ "addresses": [address], "conditions": { "ready": true } }],
+        "endpoints": endpoints,
         "ports": ports,
     })
 }

@@ -1,6 +1,7 @@
 //! The cluster's objects and how they are kept.
 
 use crate::clock;
+use crate::database::Database;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,6 +20,8 @@ pub struct Resource {
     pub kind: &'static str,
     /// Whether its objects live in a namespace.
     pub namespaced: bool,
+    /// Whether something that is installed must define it first.
+    pub custom: bool,
 }
 
 const fn resource(
@@ -27,7 +30,17 @@ const fn resource(
     kind: &'static str,
     namespaced: bool,
 ) -> Resource {
-    Resource { group, version: "v1", plural, kind, namespaced }
+    Resource { group, version: "v1", plural, kind, namespaced, custom: false }
+}
+
+const fn custom(
+    group: &'static str,
+    version: &'static str,
+    plural: &'static str,
+    kind: &'static str,
+    namespaced: bool,
+) -> Resource {
+    Resource { group, version, plural, kind, namespaced, custom: true }
 }
 
 /// Every resource that the stand-in knows.
@@ -43,16 +56,54 @@ pub const RESOURCES: &[Resource] = &[
     resource("apps", "daemonsets", "DaemonSet", true),
     resource("discovery.k8s.io", "endpointslices", "EndpointSlice", true),
     resource("coordination.k8s.io", "leases", "Lease", true),
+    resource("", "serviceaccounts", "ServiceAccount", true),
+    resource(
+        "apiextensions.k8s.io",
+        "customresourcedefinitions",
+        "CustomResourceDefinition",
+        false,
+    ),
+    resource("helm.cattle.io", "helmcharts", "HelmChart", true),
+    resource("", "resourcequotas", "ResourceQuota", true),
+    resource("", "limitranges", "LimitRange", true),
+    resource("", "persistentvolumeclaims", "PersistentVolumeClaim", true),
+    resource("apps", "statefulsets", "StatefulSet", true),
+    resource("batch", "cronjobs", "CronJob", true),
+    resource("networking.k8s.io", "networkpolicies", "NetworkPolicy", true),
+    resource("rbac.authorization.k8s.io", "clusterroles", "ClusterRole", false),
+    resource("rbac.authorization.k8s.io", "clusterrolebindings", "ClusterRoleBinding", false),
+    resource("rbac.authorization.k8s.io", "roles", "Role", true),
+    resource("rbac.authorization.k8s.io", "rolebindings", "RoleBinding", true),
+    resource("node.k8s.io", "runtimeclasses", "RuntimeClass", false),
+    resource("helm.cattle.io", "helmchartconfigs", "HelmChartConfig", true),
+    custom("cert-manager.io", "v1", "clusterissuers", "ClusterIssuer", false),
+    custom("source.toolkit.fluxcd.io", "v1", "gitrepositories", "GitRepository", true),
+    custom("kustomize.toolkit.fluxcd.io", "v1", "kustomizations", "Kustomization", true),
+    custom("argoproj.io", "v1alpha1", "applications", "Application", true),
 ];
 
 /// The resource `nodes`.
 pub const NODES: Resource = RESOURCES[0];
+/// The resource `namespaces`.
+pub const NAMESPACES: Resource = RESOURCES[1];
+/// The resource `deployments`.
+pub const DEPLOYMENTS: Resource = RESOURCES[7];
+/// The resource `serviceaccounts`.
+pub const SERVICE_ACCOUNTS: Resource = RESOURCES[11];
+/// The resource `customresourcedefinitions`.
+pub const CRDS: Resource = RESOURCES[12];
+/// The resource `helmcharts`.
+pub const CHARTS: Resource = RESOURCES[13];
 /// The resource `secrets`.
 pub const SECRETS: Resource = RESOURCES[2];
 /// The resource `services`.
 pub const SERVICES: Resource = RESOURCES[4];
 /// The resource `endpointslices`.
 pub const ENDPOINT_SLICES: Resource = RESOURCES[9];
+/// The resource `leases`.
+pub const LEASES: Resource = RESOURCES[10];
+/// The namespace of the leases by which nodes say that they live.
+pub const NODE_LEASES: &str = "kube-node-lease";
 
 impl Resource {
     /// Returns `v1`, or `apps/v1`.
@@ -80,13 +131,24 @@ pub enum Refused {
     Missing,
 }
 
-/// All objects, written to one file.
+/// Where objects are kept.
+#[derive(Debug)]
+enum Place {
+    File(PathBuf),
+    Database(Database),
+}
+
+/// The key of all objects in a database.
+const OBJECTS: &str = "objects";
+
+/// All objects, and where they are kept.
 #[derive(Debug)]
 pub struct Store {
-    path: PathBuf,
+    place: Place,
     revision: u64,
     objects: BTreeMap<String, Value>,
     dirty: bool,
+    reached: bool,
 }
 
 impl Store {
@@ -94,7 +156,21 @@ impl Store {
     pub fn open(path: PathBuf) -> Self {
         let kept: Option<Value> =
             fs::read(&path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        let mut store = Self { path, revision: 200, objects: BTreeMap::new(), dirty: true };
+        Self::with(Place::File(path), kept)
+    }
+
+    /// Reads the store that a database has, or starts an empty one.
+    ///
+    /// # Errors
+    /// The database is not there, or lets nobody in.
+    pub fn in_database(database: Database) -> Result<Self, String> {
+        let kept = database.get(OBJECTS)?;
+        Ok(Self::with(Place::Database(database), (!kept.is_null()).then_some(kept)))
+    }
+
+    fn with(place: Place, kept: Option<Value>) -> Self {
+        let mut store =
+            Self { place, revision: 200, objects: BTreeMap::new(), dirty: true, reached: true };
         if let Some(kept) = kept {
             store.revision = kept["revision"].as_u64().unwrap_or(200);
             if let Some(objects) = kept["objects"].as_object() {
@@ -107,6 +183,24 @@ impl Store {
     /// Returns the revision of the last write.
     pub fn revision(&self) -> u64 {
         self.revision
+    }
+
+    /// Returns the revision and all objects, for another copy of them.
+    pub fn contents(&self) -> (u64, Value) {
+        (self.revision, json!(self.objects))
+    }
+
+    /// Becomes a copy of another store.
+    pub fn adopt(&mut self, revision: u64, objects: &Value) {
+        self.revision = revision;
+        self.objects = objects
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(k, v)| (k.clone(), v.clone()))
+            .collect();
+        self.dirty = true;
+        self.save();
     }
 
     /// Returns one object.
@@ -172,11 +266,22 @@ impl Store {
         if !self.dirty {
             return;
         }
-        let text = json!({ "revision": self.revision, "objects": self.objects }).to_string();
-        match super::pki::write(&self.path, &text, 0o600) {
+        let all = json!({ "revision": self.revision, "objects": self.objects });
+        let outcome = match &self.place {
+            Place::File(path) => super::pki::write(path, &all.to_string(), 0o600)
+                .map_err(|error| format!("etcd: cannot write: {error:#}")),
+            Place::Database(database) => database.put(OBJECTS, &all),
+        };
+        self.reached = outcome.is_ok();
+        match outcome {
             Ok(()) => self.dirty = false,
-            Err(error) => crate::log::error(format!("etcd: cannot write: {error:#}")),
+            Err(error) => crate::log::error(error),
         }
+    }
+
+    /// Says whether what was last written is where it belongs.
+    pub fn is_reached(&self) -> bool {
+        self.reached
     }
 
     fn put(&mut self, key: String, mut object: Value) {

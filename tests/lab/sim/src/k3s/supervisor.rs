@@ -5,7 +5,7 @@ use super::http::{Identity, Request};
 use super::pki::{Pair, Purpose};
 use super::reply::{self, Reply};
 use super::store::SECRETS;
-use super::{api, bootstrap_token, token};
+use super::{api, bootstrap, bootstrap_token, critical, token};
 use base64::Engine;
 use hyper::header::AUTHORIZATION;
 use hyper::{Method, StatusCode};
@@ -28,6 +28,14 @@ pub fn route(cluster: &Cluster, request: &Request) -> Reply {
             let pem = cluster.authorities.server.pem.clone();
             Reply { kind: "text/plain", ..Reply::text(StatusCode::OK, pem) }
         }
+        "/db/info" => match authenticate(cluster, request) {
+            Ok(Caller::Server) => {
+                let members = cluster.etcd.as_ref().map(super::etcd::Etcd::members);
+                Reply::json(&json!({ "members": members }))
+            }
+            Ok(Caller::Agent) => forbidden(),
+            Err(refused) => *refused,
+        },
         path => match path.strip_prefix("/v1-k3s/") {
             Some(rest) => match authenticate(cluster, request) {
                 Ok(caller) => supervise(cluster, request, rest, &caller),
@@ -40,8 +48,15 @@ pub fn route(cluster: &Cluster, request: &Request) -> Reply {
 
 fn supervise(cluster: &Cluster, request: &Request, what: &str, caller: &Caller) -> Reply {
     match (what, caller) {
+        ("server-bootstrap", Caller::Server) => match bootstrap::read(&cluster.paths) {
+            Some(files) => Reply::json(&files),
+            None => Reply::text(StatusCode::SERVICE_UNAVAILABLE, "bootstrap data is not there yet"),
+        },
+        ("server-bootstrap", Caller::Agent) => forbidden(),
         ("readyz", _) => Reply::text(StatusCode::OK, "ok"),
-        ("apiservers", _) => Reply::json(&json!([format!("{}:6443", cluster.advertise)])),
+        ("apiservers", _) => Reply::json(&json!(
+            cluster.addresses().iter().map(|one| format!("{one}:6443")).collect::<Vec<_>>()
+        )),
         ("config", _) => Reply::json(&config(cluster)),
         ("client-ca.crt", _) => Reply::text(StatusCode::OK, cluster.authorities.client.pem.clone()),
         ("server-ca.crt", _) => Reply::text(StatusCode::OK, cluster.authorities.server.pem.clone()),
@@ -75,6 +90,7 @@ pub fn config(cluster: &Cluster) -> Value {
         "EgressSelectorMode": text("egress-selector-mode", "agent"),
         "HTTPSPort": 6443,
         "Version": cluster.version.as_str(),
+        "Critical": critical::settings(&cluster.options),
     })
 }
 

@@ -92,6 +92,60 @@ fn an_agent_may_read_its_own_node_through_its_balancer() {
     assert_eq!(agent.must("curl -sk https://127.0.0.1:6444/ping"), "pong");
 }
 
+/// Kubernetes' node heartbeats: a lease of the node's name, which the node itself may read.
+#[test]
+fn a_node_renews_its_lease_while_it_lives() {
+    let server = server(PLAIN);
+    let mut agent = agent(&server, "styx", "");
+    agent.start(Role::Agent);
+    agent.ready();
+    server.node_is("styx", "True");
+    let leases = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases";
+    let renewed = || {
+        let (code, lease) = server.api("", &format!("{leases}/styx"));
+        let time = lease["spec"]["renewTime"].as_str().map(str::to_owned);
+        time.filter(|_| code == 200 && lease["spec"]["holderIdentity"] == "styx")
+    };
+    let first = until("a lease", renewed);
+    assert!(first.ends_with('Z') && first.contains('.'), "a time with microseconds: {first}");
+    until("the lease to be renewed", || renewed().filter(|time| *time > first));
+    let (code, all) = server.api("", leases);
+    assert_eq!((code, all["items"].as_array().map(Vec::len)), (200, Some(2)));
+    let ask = |name: &str| {
+        agent.must(&format!(
+            "curl -sS -o /dev/null -w '%{{http_code}}' --cacert {FILES}/server-ca.crt --cert {FILES}/client-kubelet.crt --key {FILES}/client-kubelet.key https://127.0.0.1:6444{leases}/{name}"
+        ))
+    };
+    assert_eq!((ask("styx").as_str(), ask("tethys").as_str()), ("200", "403"));
+    agent.kill();
+    let last = server.node_is("styx", "Unknown");
+    assert_eq!(last["metadata"]["name"], "styx");
+    let then = renewed();
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(renewed(), then, "a dead node renews nothing");
+    server.must("k3s kubectl delete node styx");
+    until("the lease to go", || (server.api("", &format!("{leases}/styx")).0 == 404).then_some(()));
+}
+
+/// facts 1.7: agents with the agent token, which a file of the server says.
+#[test]
+fn an_agent_token_from_a_file_lets_agents_in() {
+    let host = Host::new("tethys");
+    host.must("mkdir -p /etc/rancher/k3s; umask 077; printf 'only-for-agents\n' >/etc/rancher/k3s/agent-token");
+    let mut host = host;
+    host.configure("cluster-init: true\nagent-token-file: /etc/rancher/k3s/agent-token\n");
+    host.start(Role::Server);
+    host.ready();
+    let given = host.must("cat /var/lib/rancher/k3s/server/agent-token");
+    assert!(given.trim().ends_with("::node:only-for-agents"), "{given}");
+    assert!(given.starts_with("K10"), "{given}");
+    assert!(!host.must("cat /var/lib/rancher/k3s/server/node-token").contains("only-for-agents"));
+    let mut agent = with_token(&host, given.trim());
+    agent.start(Role::Agent);
+    agent.ready();
+    host.node_is("styx", "True");
+}
+
 /// observed: wrong CA hash, malformed token: every 2 s for ever.
 #[test]
 fn a_token_for_another_cluster_is_refused_for_ever() {

@@ -49,6 +49,18 @@ fn a_node_says_what_it_is() {
     assert!(node["spec"]["podCIDR"].as_str().is_some_and(|cidr| cidr.starts_with("10.42.")));
 }
 
+/// Kubernetes API conventions: the names of secrets without the secrets.
+#[test]
+fn lists_of_metadata_tell_no_secrets() {
+    let host = ready_server();
+    let accept = "-H 'Accept: application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1'";
+    let (code, list) = host.api(accept, "/api/v1/namespaces/kube-system/secrets");
+    assert_eq!((code, list["kind"].as_str()), (200, Some("PartialObjectMetadataList")));
+    let items = list["items"].as_array().expect("items");
+    assert!(items.iter().any(|one| one["metadata"]["name"] == "tethys.node-password.k3s"));
+    assert!(items.iter().all(|one| one.get("data").is_none()), "{list}");
+}
+
 /// Kubernetes API conventions: merge patch, strategic merge patch, null deletes.
 #[test]
 fn patches_change_labels_and_replace_taints() {

@@ -52,6 +52,8 @@ trait Machine {
     fn output(&self, command: &str) -> Output;
     /// Lets the stand-in run pods from its next start on.
     fn allow_pods(&mut self);
+    /// Sets what the stand-in is told from its next start on, beside its pace.
+    fn settings(&mut self, settings: &[(&'static str, &'static str)]);
     /// Starts k3s under a service manager.
     fn start(&mut self, role: Role);
     /// Ends it as a service manager does.
@@ -112,16 +114,21 @@ impl Host {
     /// Writes `/etc/rancher/k3s/config.yaml`: this node's name and address, and `more`.
     pub fn configure(&self, more: &str) {
         let text = format!("node-name: {}\nnode-ip: {}\n{more}", self.name, self.address);
-        // The drop-in is what a lab needs of a real k3s: no overlay on overlay.
+        // The drop-in is what a lab needs of a real k3s: no overlay on overlay, old cgroups.
         self.must(&format!(
             "mkdir -p /etc/rancher/k3s/config.yaml.d && cd /etc/rancher/k3s && cat >config.yaml <<'END'\n{text}\nEND\n\
-             echo 'snapshotter: native' >config.yaml.d/90-lab.yaml"
+             printf '%s\n' 'snapshotter: native' 'kubelet-arg+: [fail-cgroupv1=false]' >config.yaml.d/90-lab.yaml"
         ));
     }
 
     /// Lets the stand-in run pods from its next start on.
     pub fn allow_pods(&mut self) {
         self.machine.allow_pods();
+    }
+
+    /// Sets what the stand-in is told from its next start on, beside its pace.
+    pub fn settings(&mut self, settings: &[(&'static str, &'static str)]) {
+        self.machine.settings(settings);
     }
 
     /// Runs a shell command in the pod that the stand-in runs on every node; its stdout, when it
@@ -221,6 +228,11 @@ pub fn is_real() -> bool {
     env::var_os("OCEANID_LAB_K3S").is_some()
 }
 
+/// Says whether k3s runs in namespaces of this machine, where its files are seen too.
+pub fn is_near() -> bool {
+    !is_real() && env::var_os("OCEANID_CONTRACT_HOSTS").is_none()
+}
+
 /// Returns the program under test.
 fn program() -> PathBuf {
     let given = env::var_os("OCEANID_LAB_K3S").map(PathBuf::from);
@@ -242,6 +254,15 @@ pub fn agent(server: &Host, name: &str, more: &str) -> Host {
     let token = server.must("cat /var/lib/rancher/k3s/server/node-token");
     let host = server.beside(name);
     let server = &server.address;
+    host.configure(&format!("server: https://{server}:6443\ntoken: {}\n{more}", token.trim()));
+    host
+}
+
+/// Makes a further server beside `first` that has not started, with the server's token.
+pub fn further(first: &Host, name: &str, more: &str) -> Host {
+    let token = first.must("cat /var/lib/rancher/k3s/server/token");
+    let host = first.beside(name);
+    let server = &first.address;
     host.configure(&format!("server: https://{server}:6443\ntoken: {}\n{more}", token.trim()));
     host
 }

@@ -4,11 +4,15 @@
 //! run, `facts` is its documentation or source. Where a real k3s fails a test here, the test and
 //! the stand-in are wrong.
 
+mod access;
 mod agent;
 mod api;
 mod commands;
+mod datastore;
 mod ground;
 mod network;
 mod refusals;
 mod server;
+mod servers;
+mod settings;
 mod state;

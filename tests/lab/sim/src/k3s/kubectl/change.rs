@@ -60,7 +60,8 @@ async fn mark(arguments: &Arguments, api: &Api, field: &str, word: &str) -> Resu
     };
     if !wanted.is_empty() {
         let change = json!({ "metadata": { field: wanted } }).to_string();
-        api.send("PATCH", &path, MERGE, change).await?;
+        let verb = if word == "label" { "kubectl-label" } else { "kubectl-annotate" };
+        api.send("PATCH", &format!("{path}?fieldManager={verb}"), MERGE, change).await?;
     }
     log::out(format!("{}/{name} {outcome}", resource(&kind)?.kind.to_lowercase()));
     Ok(())

@@ -1,5 +1,6 @@
 //! What the server says of the cluster's network.
 
+use super::programs::ip;
 use anyhow::Context;
 use ipnet::Ipv4Net;
 use serde_json::Value;
@@ -12,7 +13,7 @@ pub enum Backend {
     Vxlan,
     /// Routes to the other nodes, all of them on one network.
     HostGateway,
-    /// Encrypted; not in the kernels of a lab, so that only a node's own pods reach each other.
+    /// Encrypted, where the kernel can; only a node's own pods reach each other here.
     Wireguard,
     /// Another network plugin, which nobody brings.
     None,
@@ -36,6 +37,14 @@ impl Backend {
             Self::Wireguard => "wireguard",
             Self::None => "none",
         }
+    }
+
+    /// Says whether the kernel can carry packets so; it may have no WireGuard.
+    fn is_possible(self) -> bool {
+        let probe = "oceanid-wg";
+        self != Self::Wireguard
+            || (ip(&format!("link add {probe} type wireguard")).is_ok()
+                && ip(&format!("link del {probe}")).is_ok())
     }
 
     /// Returns the bytes that a packet between nodes grows by.
@@ -68,6 +77,11 @@ pub struct Control {
 }
 
 impl Control {
+    /// Says whether the kernel can carry packets between nodes as the cluster wants it.
+    pub fn carries(&self) -> bool {
+        self.backend.is_possible()
+    }
+
     /// Reads what `/v1-k3s/config` answers.
     ///
     /// # Errors

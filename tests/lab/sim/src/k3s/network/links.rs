@@ -10,6 +10,8 @@ use std::net::Ipv4Addr;
 pub const BRIDGE: &str = "cni0";
 /// The end of the tunnels to all other nodes.
 pub const TUNNEL: &str = "flannel.1";
+/// The device through which packets leave encrypted.
+const ENCRYPTED: &str = "flannel-wg";
 
 /// The interface that leads to the other nodes.
 #[derive(Debug, Clone)]
@@ -46,6 +48,16 @@ fn addresses(link: &Value) -> impl Iterator<Item = (&str, u64)> {
         (one["family"] == "inet").then_some(())?;
         Some((one["local"].as_str()?, one["prefixlen"].as_u64()?))
     })
+}
+
+/// Makes the encrypted device, which needs the kernel's `WireGuard`.
+pub fn ensure_wireguard() -> anyhow::Result<()> {
+    if device_exists(ENCRYPTED) {
+        return Ok(());
+    }
+    ip(&format!("link add {ENCRYPTED} type wireguard"))
+        .map(drop)
+        .context("could not create wireguard interface: operation not supported")
 }
 
 /// Makes `cni0` with the first address of the node's pods, or mends it.

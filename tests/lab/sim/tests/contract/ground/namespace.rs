@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -18,6 +18,8 @@ pub struct Namespace {
     ready: AtomicBool,
     running: Option<Child>,
     pods: bool,
+    beside: AtomicU8,
+    settings: Vec<(&'static str, &'static str)>,
 }
 
 impl Namespace {
@@ -53,7 +55,17 @@ impl Namespace {
         notices.set_nonblocking(true).expect("a socket that does not block");
         std::os::unix::fs::symlink(program(), folder.path().join("k3s")).expect("a link");
         let (address, ready) = ("10.213.0.1".to_owned(), AtomicBool::new(false));
-        Self { address, holder, folder, notices, ready, running: None, pods: false }
+        Self {
+            address,
+            holder,
+            folder,
+            notices,
+            ready,
+            running: None,
+            pods: false,
+            beside: AtomicU8::new(2),
+            settings: Vec::new(),
+        }
     }
 
     fn command(&self) -> Command {
@@ -88,6 +100,10 @@ impl Machine for Namespace {
         self.pods = true;
     }
 
+    fn settings(&mut self, settings: &[(&'static str, &'static str)]) {
+        self.settings = settings.to_vec();
+    }
+
     fn start(&mut self, role: Role) {
         let mut buffer = [0; 4096];
         while self.notices.recv(&mut buffer).is_ok() {}
@@ -96,6 +112,7 @@ impl Machine for Namespace {
         let errors = log.try_clone().expect("a log");
         let mut command = self.command();
         command.env("NOTIFY_SOCKET", self.folder.path().join("notify"));
+        command.envs(self.settings.iter().copied());
         command.args(["k3s", role.verb()]).stdin(Stdio::null()).stdout(log).stderr(errors);
         self.running = Some(command.process_group(0).spawn().expect("k3s starts"));
     }
@@ -140,14 +157,15 @@ impl Machine for Namespace {
 
     fn beside(&self, name: &str) -> Box<dyn Machine> {
         let mut other = Self::new(name);
-        "10.213.0.2".clone_into(&mut other.address);
+        let number = self.beside.fetch_add(1, Ordering::Relaxed);
+        other.address = format!("10.213.0.{number}");
         let pid = other.holder.id();
         self.must(&format!(
-            "ip link add w2 type veth peer name up0 netns {pid}; ip link set w2 master wire up"
+            "ip link add w{number} type veth peer name up0 netns {pid}; ip link set w{number} master wire up"
         ));
-        other.must(
-            "ip link del wire; ip addr add 10.213.0.2/24 dev up0; ip link set up0 up; ip route add default via 10.213.0.254",
-        );
+        other.must(&format!(
+            "ip link del wire; ip addr add 10.213.0.{number}/24 dev up0; ip link set up0 up; ip route add default via 10.213.0.254"
+        ));
         Box::new(other)
     }
 }

@@ -1,0 +1,41 @@
+//! How a diagnosis is shown: cause, evidence, and what to type next.
+
+use std::io::{self, Write};
+
+use super::failure::paragraphs;
+use super::text::{COLUMNS, Style};
+use crate::doctor::Finding;
+
+/// Writes what was found on one host; without findings one calm line with `calm`.
+///
+/// # Errors
+/// When `out` takes no more.
+pub fn host(
+    out: &mut dyn Write,
+    host: &str,
+    calm: &str,
+    findings: &[Finding],
+    style: Style,
+) -> io::Result<()> {
+    if findings.is_empty() {
+        return writeln!(out, "{host}: {calm}");
+    }
+    writeln!(out, "{host}:")?;
+    findings.iter().try_for_each(|finding| write(finding, out, style, COLUMNS))
+}
+
+/// Writes one finding, within `columns` except for words that are longer.
+pub(super) fn write(
+    finding: &Finding,
+    out: &mut dyn Write,
+    style: Style,
+    columns: usize,
+) -> io::Result<()> {
+    let first = format!("  {} ", style.yellow(&style.bold("cause:")));
+    paragraphs(out, &first, "    ", &finding.cause, columns)?;
+    for line in &finding.evidence {
+        paragraphs(out, "    evidence: ", "      ", line, columns)?;
+    }
+    let first = format!("    {} ", style.cyan("try:"));
+    paragraphs(out, &first, "      ", &finding.command, columns)
+}
