@@ -43,7 +43,9 @@ fn facts(more: &str) -> Facts {
 
 fn step(cluster: &Cluster, name: &str, step: &str, datastore: Option<&Endpoint>) -> Step {
     let sums = BTreeMap::from([(String::from("amd64"), "0".repeat(64))]);
-    let releases = Releases { k3s: Release { version: cluster.k3s.version.clone(), sha256: sums } };
+    let version = cluster.k3s.version.clone();
+    let k3s = Release { version, sha256: sums, ..Release::default() };
+    let releases = Releases { k3s, ..Releases::default() };
     let first = facts("fact join-token K10aa::node:agents\nfact server-token K10aa::server:all\n");
     let host = cluster.host(name).unwrap();
     let nodes: Vec<&Host> = cluster.hosts.iter().collect();
