@@ -78,6 +78,28 @@ async fn thirty_megabytes_go_in_and_come_back() {
 }
 
 #[tokio::test]
+async fn a_file_is_streamed_and_it_is_told_how_far() {
+    let (yard, _sshd, connection) = ready().await;
+    let path = yard.home().join("big");
+    let big = "0123456789abcdef\n".repeat(2 << 20);
+    std::fs::write(&path, &big).unwrap();
+    let said = Mutex::new(Vec::new());
+    let progress = |line: &str| said.lock().unwrap().push(line.to_owned());
+    let wanted = oceanid::secret::sha256(&big.as_bytes()[1_000_000..]);
+    let wanted = format!("{wanted}  -\n");
+    let slowly =
+        "dd bs=1000 count=1000 iflag=fullblock status=none >/dev/null; sleep 0.6; sha256sum";
+    let script = Script::new(slowly).stdin(Body::File(path.clone()));
+    assert_eq!(connection.run(&script, &progress).await.unwrap().stdout, wanted);
+    assert_eq!(Local.run(&script, &|_| {}).await.unwrap().stdout, wanted);
+    let said = said.into_inner().unwrap();
+    assert!(said.iter().any(|line| line.ends_with(" of 35 MB sent")), "{said:?}");
+    std::fs::remove_file(&path).unwrap();
+    let gone = connection.run(&script, &|_| {}).await.unwrap_err();
+    assert!(matches!(&gone, RemoteError::Local(text) if text.contains("cannot read")), "{gone:?}");
+}
+
+#[tokio::test]
 async fn a_script_need_not_read_its_stdin() {
     let (_yard, _sshd, connection) = ready().await;
     let script = Script::new("exit 4").stdin(Body::Text("x".repeat(10 << 20)));

@@ -92,7 +92,6 @@ fn logins(arguments: &Arguments) -> Result<()> {
     eprintln!("bootstrapping four hosts, preparing one that plays {MANY}");
     ground.succeed("near", &["bootstrap", "--yes"])?;
     ground.succeed("many", &["bootstrap", "--yes", "--only", "prepare", &fifty[0]])?;
-    let prepare: &[&str] = &["plan", "--only", "prepare"];
     let rows = [
         Row {
             about: "four hosts",
@@ -112,7 +111,7 @@ fn logins(arguments: &Arguments) -> Result<()> {
             about: "fifty hosts, `--only prepare`",
             name: "many",
             hosts: fifty,
-            arguments: prepare,
+            arguments: &["plan", "--only", "prepare"],
             at_most: 1.0,
         },
     ];

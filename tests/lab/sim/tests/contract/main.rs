@@ -16,3 +16,4 @@ mod refusals;
 mod server;
 mod servers;
 mod settings;
+mod state;
