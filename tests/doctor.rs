@@ -11,7 +11,7 @@ use operator::{Operator, Said};
 use serde_json::Value;
 
 /// How long the hosts of a busy machine may take to show a cause.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 const CONFIG: &str = "/etc/rancher/k3s/config.yaml";
 const DROP_IN: &str = "/etc/rancher/k3s/config.yaml.d/90-test.yaml";
 const CONTROLLERS: &str = "/sys/fs/cgroup/cgroup.controllers";
@@ -145,50 +145,22 @@ fn every_known_cause_is_found_with_its_evidence_and_what_to_type() {
     for host in operator.lab.hosts() {
         host.exec(QUICK).expect("a shell");
     }
-    eprintln!(
-        "DBG {:?} nothing_is_found_before_k3s_is_there",
-        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
-            % 100000
-    );
     nothing_is_found_before_k3s_is_there(&operator);
     operator.run(&["bootstrap", "tethys", "styx", "--yes"]).exits(0);
-    eprintln!(
-        "DBG {:?} a_failing_join_says_why",
-        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
-            % 100000
-    );
     a_failing_join_says_why(&operator);
     operator.run(&["join", "meliae", "--yes"]).exits(0);
-    eprintln!(
-        "DBG {:?} healthy",
-        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
-            % 100000
-    );
     let mut told = healthy(&operator);
     for case in CASES {
         told.push_str(&found(&operator, case));
     }
-    eprintln!(
-        "DBG {:?} told.push_str",
-        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
-            % 100000
-    );
     told.push_str(&a_clock_that_is_wrong(&operator));
     told.push_str(&no_memory_controller(&operator));
-    eprintln!(
-        "DBG {:?} told.push_str",
-        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
-            % 100000
-    );
     told.push_str(&no_wireguard(&operator));
-    eprintln!(
-        "DBG {:?} told.push_str",
-        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
-            % 100000
-    );
     told.push_str(&a_full_disk(&operator));
     told.push_str(&an_unreachable_host(&operator));
     a_certificate_that_is_over_shows_before_anything_fails(&operator);
+    // What it said of the server's certificate stands for a minute more, unless it starts anew.
+    restarted(operator.lab.host("meliae"), ":");
     is_well_again(&operator, "meliae");
     snapshot("causes", &told);
 }
@@ -264,12 +236,6 @@ fn unit(host: &str) -> &'static str {
 #[track_caller]
 fn found(operator: &Operator, case: &Case) -> String {
     let host = operator.lab.host(case.host);
-    eprintln!(
-        "DBG {:?} {}",
-        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
-            % 100000,
-        case.name
-    );
     restarted(host, case.breaks);
     let told = seen(operator, case.host, case.name, case.evidence, case.command);
     restarted(host, case.mends);
@@ -352,6 +318,8 @@ fn a_clock_that_is_wrong(operator: &Operator) -> String {
 
 fn no_memory_controller(operator: &Operator) -> String {
     let styx = operator.lab.host("styx");
+    // Of an older hierarchy there is only a folder, which nobody may write to.
+    styx.exec("mount -o remount,rw /sys/fs/cgroup 2>/dev/null || :").expect("a shell");
     styx.pretend(CONTROLLERS, "cpu io pids").expect("a fault");
     restarted(styx, ":");
     let evidence = ["failed to find memory cgroup (v2)", "has no `memory`: cpu io pids"];
@@ -404,7 +372,7 @@ fn a_certificate_that_is_over_shows_before_anything_fails(operator: &Operator) {
     let tethys = operator.lab.host("tethys");
     let file = "/var/lib/rancher/k3s/server/tls/serving-kube-apiserver.crt";
     restarted(tethys, &format!("rm {file}; echo SIM_CLOCK=-63072000 >>/etc/sim.env"));
-    let evidence = [file, "was valid until"];
+    let evidence = ["/var/lib/rancher/k3s/", ".crt was valid until"];
     let command = "on tethys, `systemctl restart k3s.service` renews it";
     seen(operator, "tethys", "expired-certificate", &evidence, command);
     restarted(tethys, "sed -i '/^SIM_CLOCK/d' /etc/sim.env");

@@ -19,7 +19,8 @@ pub enum Since {
 
 /// What every host is asked; a line that the host's own files or journal hold begins with `| `.
 ///
-/// A unit that is up is judged by its last ten minutes, one that restarts itself by the last minute more.
+/// A unit that is up is judged by its last minute, as what still goes wrong is said again and again; one that
+/// restarts itself by a minute more than since its last start.
 const ASK: &str = r#"say() { printf 'seen %s %s\n' "$1" "$2"; }
 list() { printf 'seen list %s\n' "$1"; sed 's/^/| /'; printf '\n'; }
 first() { line=; if read -r line 2>/dev/null <"$2" || [ -n "$line" ]; then say "$1" "$line"; fi; }
@@ -69,7 +70,7 @@ if [ -z "$ago" ]; then
   case $(number ActiveState) in
     active)
       active=$(number ActiveEnterTimestampMonotonic); ago=$(( up - ${active:-0} / 1000000 ))
-      [ "$ago" -lt 600 ] || ago=600 ;;
+      [ "$ago" -lt 60 ] || ago=60 ;;
     *) ago=$(( up - begun )); [ "$(number NRestarts)" = 0 ] || ago=$(( ago + 60 )) ;;
   esac
 fi

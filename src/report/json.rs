@@ -15,6 +15,7 @@
 //! | `warning` | `host` (or null), `text` |
 //! | `host-done` | `host`, `changes` |
 //! | `host-failed` | `host`, `kind`, `message`, `details` (an array of `label`, `lines`), `causes`, `output` (the last lines of the failed script), `findings` (known causes that the host shows, the nearest to the root first: an array of `name`, `cause`, `evidence`: an array of strings, `command`), `hint` (or null) |
+//! | `diagnosed` (of `oceanid doctor`) | `host`, `findings`: as above, empty where nothing was found |
 //! | `host-skipped` | `host`, `reason` |
 //! | `finished` | `deed` (`apply`, `plan`), `hosts`, `unchanged`, `changed`, `changes`, `failed`, `skipped`, `took-ms` |
 
