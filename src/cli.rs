@@ -8,7 +8,7 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0    done, or nothing to do
   1    failed
-  2    changes are pending (plan --detailed-exitcode, verify)
+  2    changes are pending (plan --detailed-exitcode, verify, status)
   3    a host is unreachable, or refused us (keys, host key, sudo)
   4    cluster.toml is wrong
   5    a step was taken back: it locked us out, or k3s did not come up
@@ -139,8 +139,13 @@ pub enum Command {
         #[arg(short, long)]
         yes: bool,
     },
-    /// Show the nodes as the cluster sees them; exit with 1 when one is not well
-    #[command(after_help = "Example:\n  oceanid status --json")]
+    /// Show how the nodes are, and what of them ends soon
+    #[command(
+        after_help = "Exit codes:\n  0  all is well and as cluster.toml says\n  1  something is not well, \
+                      or a node cannot be reached\n  2  all is well, but changes are pending\n  3  no node \
+                      can be reached\n\nExamples:\n  oceanid status\n  oceanid status --json | tail -n 1 | \
+                      jq -r '.nodes[].state'"
+    )]
     Status,
     /// Find out why k3s does not run; exit with 1 when something is found
     #[command(after_help = "Examples:\n  oceanid doctor\n  oceanid doctor styx --json")]
@@ -148,12 +153,24 @@ pub enum Command {
         /// Nodes; all when left out
         nodes: Vec<String>,
     },
-    /// Print the administrator's kubeconfig
-    #[command(after_help = "Example:\n  oceanid kubeconfig --out ~/.kube/oceanid.yaml")]
-    Kubeconfig {
-        /// Write it to a file that only you can read; an existing one is not overwritten
-        #[arg(short, long, value_name = "FILE")]
-        out: Option<PathBuf>,
+    /// Merge the administrator's kubeconfig into `~/.kube/config`
+    #[command(
+        after_help = "What else is in the file stays, but for comments; the former file is kept beside \
+                      it.\n\nExamples:\n  oceanid kubeconfig --use\n  oceanid kubeconfig --via-ssh && \
+                      oceanid tunnel\n  oceanid kubeconfig --out - | ssh desk 'cat >ocean.yaml'"
+    )]
+    Kubeconfig(Kubeconfig),
+    /// Lead a port of this machine to the API, over SSH
+    #[command(
+        after_help = "It serves until Ctrl-C, connects again when the line is lost, and goes through \
+                      another server while the first one cannot be reached. The port is one from 16443 to \
+                      17442 that follows from the cluster's name.\n\nExample:\n  oceanid kubeconfig \
+                      --via-ssh && oceanid tunnel"
+    )]
+    Tunnel {
+        /// The port; one that follows from the cluster's name when left out
+        #[arg(long)]
+        port: Option<u16>,
     },
     /// Show a host's key, and remember it in `known_hosts`
     #[command(after_help = "Example:\n  oceanid trust styx")]
@@ -170,6 +187,27 @@ pub enum Command {
         /// Nodes; all when left out
         nodes: Vec<String>,
     },
+}
+
+/// Where the kubeconfig goes, and how it leads to the API.
+#[derive(Debug, Args)]
+pub struct Kubeconfig {
+    /// Merge it into this file; `-` prints it. Otherwise: the first file of `$KUBECONFIG`, or
+    /// `~/.kube/config`
+    #[arg(short, long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// What context, cluster and user are called; the cluster's name when left out
+    #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub name: Option<String>,
+    /// Make it the current context even if there is another one
+    #[arg(long = "use")]
+    pub switch: bool,
+    /// Go through `oceanid tunnel`, for an API that is closed from here
+    #[arg(long)]
+    pub via_ssh: bool,
+    /// The port of that tunnel; the one that follows from the cluster's name when left out
+    #[arg(long, requires = "via_ssh")]
+    pub port: Option<u16>,
 }
 
 /// Which steps on which nodes.

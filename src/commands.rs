@@ -22,8 +22,10 @@ mod kubeconfig;
 mod lock;
 mod plan;
 mod rollback;
+mod server;
 mod status;
 mod trust;
+mod tunnel;
 mod unlock;
 mod validate;
 mod verify;
@@ -67,6 +69,10 @@ impl Stop {
 /// Runs the command; the first Ctrl-C lets the running change end, the second leaves it to the host.
 async fn interruptible(cli: Cli) -> anyhow::Result<Exit> {
     let stop = Arc::new(Stop::default());
+    if matches!(cli.command, Command::Tunnel { .. }) {
+        // Ctrl-C is how it ends.
+        return run(cli, stop).await;
+    }
     let twice = async {
         interrupt().await;
         stop.asked.store(true, Ordering::SeqCst);
@@ -123,9 +129,10 @@ async fn run(cli: Cli, stop: Arc<Stop>) -> anyhow::Result<Exit> {
         Command::Rollback { nodes, run, yes } => {
             rollback::run(&Context::new(global, stop)?, nodes, run, yes).await
         }
-        Command::Status => status::run(&Context::new(global, stop)?).await,
+        Command::Status => status::run(Context::new(global, stop)?).await,
         Command::Doctor { nodes } => doctor::run(&Context::new(global, stop)?, nodes).await,
-        Command::Kubeconfig { out } => kubeconfig::run(&Context::new(global, stop)?, out).await,
+        Command::Kubeconfig(wanted) => kubeconfig::run(&Context::new(global, stop)?, wanted).await,
+        Command::Tunnel { port } => tunnel::run(&Context::new(global, stop)?, port).await,
         Command::Trust { node, fingerprint } => {
             trust::run(&Context::new(global, stop)?, &node, fingerprint.as_deref()).await
         }

@@ -73,7 +73,7 @@ pub struct Facts {
     pub login: Login,
     /// What its sshd is told.
     pub sshd: Sshd,
-    /// The kernel has WireGuard, or a module of that name.
+    /// The kernel has `WireGuard`, or a module of that name.
     pub has_wireguard: bool,
     /// What a k3s server keeps its state in.
     pub kept: Kept,

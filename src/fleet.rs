@@ -112,12 +112,17 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
         self.cluster.hosts.iter().filter(|host| self.selection.has_node(&host.name)).collect()
     }
 
+    /// Connects to every host and asks what it is; who fails is no reason not to look at the others.
+    pub async fn reach(&self) -> Vec<Result<Member<'a, D::Remote>, Failure>> {
+        join_all(self.hosts().into_iter().map(|host| self.enter(host))).await
+    }
+
     /// Connects to every host and asks what it is; one failure stops the run before anything is touched.
     ///
     /// # Errors
     /// With every host that could not be entered or is not fit.
     pub async fn muster(&self) -> Result<Vec<Member<'a, D::Remote>>, Vec<Failure>> {
-        let found = join_all(self.hosts().into_iter().map(|host| self.enter(host))).await;
+        let found = self.reach().await;
         let mut members = Vec::new();
         let mut failures = Vec::new();
         for result in found {
@@ -186,8 +191,7 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
         if !["k3s-server", "k3s-agent"].iter().any(|step| self.selection.has_step(step)) {
             return Vec::new();
         }
-        let selected = members.iter().filter(|member| self.is_selected(&member.host.name));
-        fitness::judge(self.cluster, &selected.collect::<Vec<_>>(), self.observer)
+        fitness::judge(self.cluster, members, self.selection, self.observer)
     }
 
     /// Names of selected agents that are another machine's, where that one's node is to be removed.
@@ -225,6 +229,23 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
         if !unfit.is_empty() {
             return Err(unfit);
         }
+        let mut plans = Vec::new();
+        let mut failures = Vec::new();
+        for result in self.plan_each(members, releases).await {
+            match result {
+                Ok(plan) => plans.push(plan),
+                Err(failure) => failures.push(failure),
+            }
+        }
+        if failures.is_empty() { Ok(plans) } else { Err(failures) }
+    }
+
+    /// As [`Self::plan`], for each host by itself and in the order of `members`.
+    pub async fn plan_each(
+        &self,
+        members: &[Member<'a, D::Remote>],
+        releases: &Releases,
+    ) -> Vec<Result<HostPlan, Failure>> {
         let first = first_server(self.cluster, members);
         let replaced = self.replaced(members);
         let terms = self.forecast_terms(&replaced);
@@ -245,15 +266,7 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
             });
             Ok(HostPlan { host: member.host.name.clone(), changes, notes })
         });
-        let mut plans = Vec::new();
-        let mut failures = Vec::new();
-        for result in join_all(looks).await {
-            match result {
-                Ok(plan) => plans.push(plan),
-                Err(failure) => failures.push(failure),
-            }
-        }
-        if failures.is_empty() { Ok(plans) } else { Err(failures) }
+        join_all(looks).await
     }
 }
 

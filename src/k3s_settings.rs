@@ -17,7 +17,7 @@ mod reserve;
 /// What a node of either role is told about itself.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
-struct Node {
+struct Common {
     node_name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     node_ip: Option<String>,
@@ -36,7 +36,7 @@ struct Node {
 #[serde(rename_all = "kebab-case")]
 struct Server {
     #[serde(flatten)]
-    node: Node,
+    common: Common,
     tls_san: Vec<String>,
     cluster_cidr: String,
     service_cidr: String,
@@ -74,7 +74,7 @@ fn is_off(switch: &bool) -> bool {
 /// # Errors
 /// Never: every setting has a form in config.yaml.
 pub fn agent(cluster: &Cluster, host: &Host, facts: &Facts) -> anyhow::Result<Map<String, Value>> {
-    keys(&node(cluster, host, facts))
+    keys(&common(cluster, host, facts))
 }
 
 /// What a server is told, apart from whom it joins and where its state is kept.
@@ -96,7 +96,7 @@ pub fn server(cluster: &Cluster, host: &Host, facts: &Facts) -> anyhow::Result<M
         etcd_snapshot_retention: k3s.snapshot_retention,
     });
     keys(&Server {
-        node: node(cluster, host, facts),
+        common: common(cluster, host, facts),
         tls_san: names,
         cluster_cidr: k3s.pod_cidr.to_string(),
         service_cidr: k3s.service_cidr.to_string(),
@@ -114,7 +114,7 @@ pub fn server(cluster: &Cluster, host: &Host, facts: &Facts) -> anyhow::Result<M
     })
 }
 
-fn node(cluster: &Cluster, host: &Host, facts: &Facts) -> Node {
+fn common(cluster: &Cluster, host: &Host, facts: &Facts) -> Common {
     let mut kubelet = Arguments::default();
     if cluster.k3s.cis {
         kubelet.extend(cis::kubelet());
@@ -122,7 +122,7 @@ fn node(cluster: &Cluster, host: &Host, facts: &Facts) -> Node {
     if cluster.k3s.reserve {
         kubelet.extend(Reserve::new(host.role, facts).arguments());
     }
-    Node {
+    Common {
         node_name: host.name.clone(),
         node_ip: host.node_ip.map(|address| address.to_string()),
         node_external_ip: host.external_ip.map(|address| address.to_string()),

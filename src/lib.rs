@@ -2,6 +2,7 @@
 
 pub mod action;
 pub mod actions;
+pub mod certificate;
 pub mod charts;
 pub mod cli;
 pub mod cluster;
@@ -15,8 +16,10 @@ pub mod facts;
 pub mod firewall;
 pub mod fleet;
 pub mod guard;
+pub mod health;
 pub mod k3s_settings;
 pub mod kube;
+pub mod kubeconfig;
 pub mod lock;
 pub mod probe;
 pub mod receipt;
@@ -29,3 +32,4 @@ pub mod sshd;
 pub mod step;
 pub mod steps;
 pub mod templates;
+pub mod tunnel;

@@ -49,7 +49,7 @@ pub enum Entry {
         /// The exit status of its script.
         status: i32,
     },
-    /// Written by a guard that took a step back.
+    /// Written by a guard that took a step back, or by a run that put one back.
     Guard {
         /// The number of the first change that was.
         from: u32,

@@ -50,6 +50,16 @@ pub enum NoSums {
         /// The file that it should name.
         file: String,
     },
+    /// Something else comes from there than was locked.
+    #[error("`{url}` gave something with sha256 {sum}\nwanted sha256 {wanted}; it is not kept")]
+    NotWanted {
+        /// Where it was taken from.
+        url: String,
+        /// What came.
+        sum: String,
+        /// What is locked.
+        wanted: String,
+    },
     /// What should turn a channel into a version does not.
     #[error("`{url}` does not lead to a version of k3s: {said}")]
     NoVersion {
@@ -68,6 +78,7 @@ impl NoSums {
             Self::NoAuthorities { url, .. }
             | Self::NotServed { url, .. }
             | Self::NotSums { url, .. }
+            | Self::NotWanted { url, .. }
             | Self::NoVersion { url, .. } => url,
         }
     }

@@ -10,6 +10,7 @@ pub use failure::{Failure, Kind, failure};
 pub use human::{Columns, Human};
 pub use json::Json;
 pub use plan::{Diffs, HostPlan, notes, plan};
+pub use status::status;
 pub use text::Style;
 
 pub mod diagnosis;
@@ -20,6 +21,7 @@ pub mod human;
 pub mod json;
 mod live;
 mod plan;
+mod status;
 mod talk;
 mod text;
 mod throttle;

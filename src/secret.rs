@@ -8,6 +8,8 @@ use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, bail, ensure};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use schemars::JsonSchema;
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
@@ -121,6 +123,26 @@ pub fn is_for_agents(token: &SecretString) -> bool {
 #[must_use]
 pub fn bytes(secret: &SecretString) -> &[u8] {
     secret.expose_secret().as_bytes()
+}
+
+/// The text of a secret, for the one file or stream that was asked to hold it.
+#[must_use]
+pub fn text(secret: &SecretString) -> &str {
+    secret.expose_secret()
+}
+
+/// `plain`, and after it a secret that is base64: a certificate and its key, as TLS takes them.
+///
+/// # Errors
+/// When it is not base64.
+pub fn decoded_after(plain: &[u8], secret: &SecretString) -> anyhow::Result<Zeroizing<Vec<u8>>> {
+    let key = STANDARD.decode(secret.expose_secret()).ok().context("the key is not base64")?;
+    let key = Zeroizing::new(key);
+    let mut joined = Zeroizing::new(Vec::with_capacity(plain.len() + 1 + key.len()));
+    joined.extend_from_slice(plain);
+    joined.push(b'\n');
+    joined.extend_from_slice(&key);
+    Ok(joined)
 }
 
 /// A secret line followed by a payload, as `sudo -S` and what it starts read them from stdin.

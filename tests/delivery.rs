@@ -23,12 +23,9 @@ const UPSTREAM: &str = "[Unit]\nDescription=Lightweight Kubernetes\nWants=networ
 fn k3s_comes_to_a_host_that_reaches_nothing_and_is_taken_over_where_it_runs() {
     let styx = HostSpec::new("styx").release(Release::Debian13).login("debian", Privilege::Sudo);
     let operator = Operator::before(Topology::of(vec![HostSpec::new("tethys"), styx]));
-    operator.edit(|table| {
-        let k3s = table["k3s"].as_table_mut().expect("a section");
-        k3s.insert("delivery".to_owned(), "push".into());
-        k3s.insert("air-gap".to_owned(), true.into());
-    });
     operator.run(&["bootstrap", "--yes", "--only", "prepare"]).exits(0);
+    a_proxy_is_the_only_way_to_a_mirror(&operator);
+    a_mirror_has_a_ca_of_its_own(&operator);
     styx_reaches_nothing(&operator);
     one_download_serves_all(&operator);
     what_is_not_the_locked_archive_is_refused(&operator);
@@ -41,16 +38,74 @@ fn exec(operator: &Operator, host: &str, command: &str) -> String {
     operator.lab.host(host).exec(command).expect("a shell").trim().to_owned()
 }
 
+fn sources(operator: &Operator, values: &[(&str, &str)]) {
+    operator.edit(|table| {
+        let sources = table["sources"].as_table_mut().expect("a section");
+        sources.clear();
+        for (key, value) in values {
+            sources.insert((*key).to_owned(), (*value).into());
+        }
+    });
+}
+
+fn set_k3s(table: &mut toml::Table, delivery: &str) {
+    let k3s = table["k3s"].as_table_mut().expect("a section");
+    k3s.insert("delivery".to_owned(), delivery.into());
+    k3s.insert("air-gap".to_owned(), (delivery == "push").into());
+}
+
+/// tethys downloads by itself; the mirror's name exists nowhere.
+fn a_proxy_is_the_only_way_to_a_mirror(operator: &Operator) {
+    let proxy = operator.lab.releases().expect("served").url();
+    sources(operator, &[("k3s", "http://mirror.invalid/k3s"), ("proxy", &proxy)]);
+    operator.edit(|table| {
+        set_k3s(table, "host");
+    });
+    operator.run(&["bootstrap", "tethys", "--yes"]).exits(0);
+    let environment = exec(operator, "tethys", "cat /etc/systemd/system/k3s.service.env");
+    assert!(environment.contains(&format!("HTTPS_PROXY={proxy}\n")), "{environment}");
+    for around in ["10.42.0.0/16", "10.43.0.0/16", &operator.lab.host("styx").address.to_string()] {
+        assert!(environment.contains(around), "no {around} in {environment}");
+    }
+    exec(operator, "tethys", "apt-config dump Acquire::http::Proxy | grep -q 'Proxy \"http'");
+    operator.run(&["plan", "tethys", "--detailed-exitcode"]).exits(0);
+    assert_eq!(downloads(operator, "/k3s"), 1);
+}
+
+/// From now on oceanid fetches over TLS, and hosts could do so too.
+fn a_mirror_has_a_ca_of_its_own(operator: &Operator) {
+    let mirror = operator.lab.releases().expect("served").mirror().expect("it listens");
+    let ca = operator.folder.join("ca.pem");
+    fs::write(&ca, &mirror.ca).expect("ours");
+    let (k3s, ca) = (format!("{}/k3s", mirror.url), ca.display().to_string());
+    sources(operator, &[("k3s", &k3s)]);
+    fs::remove_file(operator.folder.join("oceanid.lock")).expect("the first run wrote it");
+    let refused = operator.run(&["lock"]).exits(1);
+    assert!(refused.stderr.contains("UnknownIssuer"), "{}", refused.stderr);
+    sources(operator, &[("k3s", &k3s), ("ca", &ca)]);
+    operator.edit(|table| {
+        set_k3s(table, "push");
+    });
+    operator.run(&["bootstrap", "--yes", "--only", "prepare"]).exits(0);
+    for host in ["tethys", "styx"] {
+        exec(
+            operator,
+            host,
+            &format!("curl -fsS -o /dev/null {k3s}/v1.36.3+k3s1/sha256sum-amd64.txt"),
+        );
+        exec(operator, host, "[ ! -e /etc/apt/apt.conf.d/51oceanid-proxy ]");
+    }
+}
+
 /// No route out, and no way to the place of the releases.
 fn styx_reaches_nothing(operator: &Operator) {
-    let address = operator.lab.releases().expect("served").address;
-    let (ip, port) = (address.ip(), address.port());
+    let ip = operator.lab.machine();
     exec(
         operator,
         "styx",
         &format!(
             "ip route replace default via {ip} src {} metric 9\nip route del default metric 0 2>/dev/null || :\n\
-         iptables -I OUTPUT -p tcp -d {ip} --dport {port} -j REJECT\n\
+         iptables -I OUTPUT -p tcp -d {ip} --syn -j REJECT\n\
          iptables -A OUTPUT -p tcp --dport 80 -j REJECT\niptables -A OUTPUT -p tcp --dport 443 -j REJECT\n",
             operator.lab.host("styx").address
         ),
@@ -67,7 +122,7 @@ fn one_download_serves_all(operator: &Operator) {
     assert!(plan.stdout.contains("send k3s v"), "{}", plan.stdout);
     assert!(!cache(operator).exists(), "a plan downloads nothing");
     operator.run(&["bootstrap", "--yes"]).exits(0);
-    assert_eq!((downloads(operator, "/k3s"), downloads(operator, ".tar.zst")), (1, 1));
+    assert_eq!((downloads(operator, "/k3s"), downloads(operator, ".tar.zst")), (2, 1));
     assert_eq!(fs::read_dir(cache(operator)).expect("a cache").count(), 2);
     for host in ["tethys", "styx"] {
         exec(operator, host, &format!("[ \"$(cat {IMAGES})\" = 'no images in the lab' ]"));

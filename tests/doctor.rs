@@ -18,7 +18,7 @@ const CONTROLLERS: &str = "/sys/fs/cgroup/cgroup.controllers";
 /// What starts the unit of k3s again at once: the real five seconds are nothing that is tested here.
 const QUICK: &str = "for unit in k3s k3s-agent; do
       mkdir -p /etc/systemd/system/$unit.service.d
-      printf '[Service]\\nRestartSec=300ms\\n' >/etc/systemd/system/$unit.service.d/lab.conf
+      printf '[Service]\\nRestartSec=300ms\\n[Unit]\\nStartLimitIntervalSec=0\\n' >/etc/systemd/system/$unit.service.d/lab.conf
     done
     printf 'SIM_START_DELAY=0.3\\nSIM_READY_DELAY=0.3\\nSIM_TAINT_DELAY=0.5\\n' >/etc/sim.env";
 
@@ -39,7 +39,8 @@ const CASES: &[Case] = &[
     Case {
         host: "styx",
         name: "wrong-token",
-        breaks: "sed -i.kept 's/:[^:]*$/:canary-wrong/' /etc/rancher/k3s/join-token",
+        // A node that has its certificate is let in by that.
+        breaks: "sed -i.kept 's/:[^:]*$/:canary-wrong/' /etc/rancher/k3s/join-token; rm /var/lib/rancher/k3s/agent/client-kubelet.crt",
         mends: "mv /etc/rancher/k3s/join-token.kept /etc/rancher/k3s/join-token",
         evidence: &["failed to retrieve configuration from server", "401 Unauthorized"],
         command: "oceanid bootstrap --only k3s-agent styx",
@@ -144,17 +145,47 @@ fn every_known_cause_is_found_with_its_evidence_and_what_to_type() {
     for host in operator.lab.hosts() {
         host.exec(QUICK).expect("a shell");
     }
+    eprintln!(
+        "DBG {:?} nothing_is_found_before_k3s_is_there",
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
+            % 100000
+    );
     nothing_is_found_before_k3s_is_there(&operator);
     operator.run(&["bootstrap", "tethys", "styx", "--yes"]).exits(0);
+    eprintln!(
+        "DBG {:?} a_failing_join_says_why",
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
+            % 100000
+    );
     a_failing_join_says_why(&operator);
     operator.run(&["join", "meliae", "--yes"]).exits(0);
+    eprintln!(
+        "DBG {:?} healthy",
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
+            % 100000
+    );
     let mut told = healthy(&operator);
     for case in CASES {
         told.push_str(&found(&operator, case));
     }
+    eprintln!(
+        "DBG {:?} told.push_str",
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
+            % 100000
+    );
     told.push_str(&a_clock_that_is_wrong(&operator));
     told.push_str(&no_memory_controller(&operator));
+    eprintln!(
+        "DBG {:?} told.push_str",
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
+            % 100000
+    );
     told.push_str(&no_wireguard(&operator));
+    eprintln!(
+        "DBG {:?} told.push_str",
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
+            % 100000
+    );
     told.push_str(&a_full_disk(&operator));
     told.push_str(&an_unreachable_host(&operator));
     a_certificate_that_is_over_shows_before_anything_fails(&operator);
@@ -233,6 +264,12 @@ fn unit(host: &str) -> &'static str {
 #[track_caller]
 fn found(operator: &Operator, case: &Case) -> String {
     let host = operator.lab.host(case.host);
+    eprintln!(
+        "DBG {:?} {}",
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
+            % 100000,
+        case.name
+    );
     restarted(host, case.breaks);
     let told = seen(operator, case.host, case.name, case.evidence, case.command);
     restarted(host, case.mends);
@@ -265,7 +302,12 @@ fn seen(operator: &Operator, host: &str, name: &str, evidence: &[&str], command:
             assert_eq!(said.code, 1);
             break finding;
         }
-        assert!(begun.elapsed() < PATIENCE, "no {name} on {host}: {}", said.stdout);
+        if begun.elapsed() > PATIENCE {
+            let unit = unit(host);
+            let journal = format!("systemctl status -n 40 {unit} 2>&1 || :");
+            let journal = operator.lab.host(host).exec(&journal).expect("a shell");
+            panic!("no {name} on {host}: {}\n{journal}", said.stdout);
+        }
         std::thread::sleep(Duration::from_millis(200));
     };
     let typed = finding["command"].as_str().expect("a command");

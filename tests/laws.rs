@@ -11,7 +11,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use oceanid::action::Action;
-use oceanid::actions::{Command, Fetch, File, Sysctls, Wait};
+use oceanid::actions::{Command, Fetch, File, Folder, Made, Sysctls, Wait};
 use oceanid::engine::{self, Run};
 use oceanid::receipt;
 use oceanid::remote::Remote as _;
@@ -82,6 +82,28 @@ async fn a_new_file_and_its_folders_come_and_go() {
 }
 
 #[tokio::test]
+async fn a_folder_comes_with_those_above_it_and_goes_with_them() {
+    under_each_shell(async |here| {
+        let folder = Folder::new(here.path("a/it's b/c"), 0o700);
+        holds(&here, &step(folder), "create, 0700 root:root").await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_folder_that_is_there_gets_its_mode_and_keeps_what_is_in_it() {
+    under_each_shell(async |here| {
+        let path = here.path("open");
+        fs::create_dir(&path).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o2755)).unwrap();
+        fs::write(format!("{path}/kept"), "kept\n").unwrap();
+        let folder = Folder::new(path, 0o700);
+        holds(&here, &step(folder), "2755 root:root -> 0700 root:root").await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_replaced_file_comes_back_with_its_mode() {
     under_each_shell(async |here| {
         let path = here.path("there.conf");
@@ -116,6 +138,26 @@ async fn a_secret_file_is_shown_nowhere() {
         assert!(!here.receipt().contains("canary"));
         apply(&here, &step).await.unwrap();
         assert_eq!(fs::read_to_string(path).unwrap(), "canary-new");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_secret_of_the_host_is_made_once_and_shown_nowhere() {
+    under_each_shell(async |here| {
+        let path = here.path("a/token");
+        let shown = "create, (made on the host), 0600 root:root";
+        holds(&here, &step(Made::new(&path, ":")), shown).await;
+        apply(&here, &step(Made::new(&path, ":"))).await.unwrap();
+        let made = fs::read_to_string(&path).unwrap();
+        assert_eq!(
+            (made.trim().len(), fs::metadata(&path).unwrap().permissions().mode() & 0o777),
+            (64, 0o600)
+        );
+        assert!(!here.receipt().contains(made.trim()));
+        fs::remove_file(&path).unwrap();
+        apply(&here, &step(Made::new(&path, "printf kept"))).await.unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "kept\n", "what there is already is kept");
     })
     .await;
 }

@@ -40,7 +40,10 @@ proptest! {
 
 /// A server of the files that a test puts there; `-> ` leads somewhere else.
 #[derive(Clone, Default)]
-struct Served(Arc<Mutex<(BTreeMap<String, String>, Vec<String>)>>);
+struct Served {
+    files: Arc<Mutex<BTreeMap<String, String>>>,
+    asked: Arc<Mutex<Vec<String>>>,
+}
 
 impl Served {
     fn start(&self) -> String {
@@ -62,9 +65,8 @@ impl Served {
     }
 
     fn answer(&self, path: &str) -> String {
-        let mut state = self.0.lock().expect("sound");
-        state.1.push(path.to_owned());
-        match state.0.get(path) {
+        self.asked.lock().expect("sound").push(path.to_owned());
+        match self.files.lock().expect("sound").get(path) {
             None => String::from("HTTP/1.0 404 No\r\nContent-Length: 0\r\n\r\n"),
             Some(text) => match text.strip_prefix("-> ") {
                 Some(to) => {
@@ -76,7 +78,7 @@ impl Served {
     }
 
     fn put(&self, path: &str, text: &str) {
-        self.0.lock().expect("sound").0.insert(path.to_owned(), text.to_owned());
+        self.files.lock().expect("sound").insert(path.to_owned(), text.to_owned());
     }
 
     fn release(&self, channel: &str, version: &str) {
@@ -158,7 +160,7 @@ fn a_channel_is_locked_and_moves_only_when_it_is_asked_again() {
         (Some("v1.36.3+k3s1"), Some("v1.37.1+k3s1"))
     );
     assert_eq!(desk.lock().k3s.version, "v1.37.1+k3s1");
-    let asked = served.0.lock().expect("sound").1.clone();
+    let asked = served.asked.lock().expect("sound").clone();
     assert!(asked.iter().all(|path| path.starts_with("/k3s/") || path == "/channels/stable"));
 }
 

@@ -12,14 +12,17 @@ use oceanid::cluster::{Cluster, Host, Role};
 use oceanid::doctor::{self, Since};
 use oceanid::facts::{self, Facts};
 use oceanid::guard::{self, Guard, Watch};
+use oceanid::health;
 use oceanid::lock::{self, Lock};
 use oceanid::probe::Probe;
 use oceanid::receipt::{self, Entry, Intent};
 use oceanid::releases::{Release, Releases};
 use oceanid::remote::{Output, Progress, Remote, RemoteError};
 use oceanid::script::Script;
+use oceanid::secret::Endpoint;
 use oceanid::step::Step;
 use oceanid::steps::{self, Inputs, Terms};
+use secrecy::SecretString;
 
 /// What shellcheck says that does not hold here. SC2034: `read` names fields that nobody wants.
 /// SC2089 and SC2090: a path with a quote in it is quoted whole, and expanded within quotes.
@@ -51,6 +54,10 @@ async fn every_rendered_script_is_clean_by_shellcheck_and_parses_in_dash_and_bas
         scripts.add(format!("facts.{role:?}"), facts::script(role).text());
     }
     scripts.doctor();
+    let cluster = cluster();
+    for host in &cluster.hosts {
+        scripts.add(format!("status.{}", host.name), health::probe(&cluster, host).script().text());
+    }
     scripts.lock().await;
     scripts.guard().await;
     assert!(scripts.0.len() > 60, "only {} scripts", scripts.0.len());
@@ -216,10 +223,14 @@ tool = "flux"
 repository = "ssh://git@git.example.com/it's.git"
 "#;
 
-fn all_steps(state: State) -> Vec<(String, Step)> {
+fn cluster() -> Cluster {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("cluster.toml");
     let text = fs::read_to_string(file).expect("the example is there") + BASELINE;
-    let cluster = oceanid::config::parse("cluster.toml", &text).expect("it is valid").cluster;
+    oceanid::config::parse("cluster.toml", &text).expect("it is valid").cluster
+}
+
+fn all_steps(state: State) -> Vec<(String, Step)> {
+    let cluster = cluster();
     let sums = ["amd64", "arm64", "arm"].map(|arch| (arch.to_owned(), "0".repeat(64)));
     let version = cluster.k3s.version.clone();
     let k3s = Release { version, sha256: sums.into(), ..Release::default() };
@@ -231,7 +242,19 @@ fn all_steps(state: State) -> Vec<(String, Step)> {
     };
     let mut all = Vec::new();
     for host in &cluster.hosts {
-        all.extend(steps_of(&cluster, host, &facts, server, &releases));
+        all.extend(steps_of(&cluster, host, &facts, server, None, &releases));
+    }
+    let whole = SecretString::from("https://it:2379,https://[2001:db8::1]:2379");
+    let endpoint = Endpoint::read(whole).expect("an endpoint");
+    let server = cluster.first_server();
+    let external = steps_of(&cluster, server, &facts, None, Some(&endpoint), &releases);
+    let mut several = cluster.clone();
+    several.hosts.iter_mut().for_each(|host| host.role = Role::Server);
+    let last = several.hosts.last().expect("hosts");
+    let further = steps_of(&several, last, &facts, Some(&facts), None, &releases);
+    for (prefix, steps) in [("external", external), ("further", further)] {
+        let own = steps.into_iter().filter(|(_, step)| ["k3s-server", "etcd"].contains(&step.name));
+        all.extend(own.map(|(name, step)| (format!("{prefix}.{name}"), step)));
     }
     all
 }
@@ -241,6 +264,7 @@ fn steps_of(
     host: &Host,
     facts: &Facts,
     first_server: Option<&Facts>,
+    datastore: Option<&Endpoint>,
     releases: &Releases,
 ) -> Vec<(String, Step)> {
     let nodes: Vec<&Host> = cluster.hosts.iter().collect();
@@ -250,7 +274,7 @@ fn steps_of(
         facts,
         nodes: &nodes,
         first_server,
-        datastore: None,
+        datastore,
         releases,
         terms: Terms::default(),
     };
@@ -291,9 +315,17 @@ const NODE: &str = r#"{"items": [{
 /// One time daemon is enough.
 const RIVALS: [&str; 4] = ["chrony.service", "ntpsec.service", "ntp.service", "openntpd.service"];
 
+/// Where steps want folders.
+const FOLDERS: [&str; 2] = ["/var/lib/rancher/k3s/server", "/var/lib/rancher/k3s/server/logs"];
+
 fn answer(question: &Question, state: State) -> Answer {
     let drifted = matches!(state, State::Drifted);
     match question {
+        Question::File { path, .. } if drifted && FOLDERS.contains(&path.as_str()) => {
+            let owner = String::from("root:root");
+            let (kind, mode) = (FileKind::Directory, 0o755);
+            Answer::File(FileState { kind, mode, owner, ..FileState::default() })
+        }
         Question::File { .. } if drifted => Answer::File(FileState {
             kind: FileKind::File,
             mode: 0o600,
@@ -351,7 +383,10 @@ fn objects(text: &str) -> String {
 
 fn script_answer(text: &str, state: State) -> Output {
     // What must be there before the first change is there.
-    if text.contains("/etc/ssh/sshd_config") || text.contains("getent passwd") {
+    if text.contains("/etc/ssh/sshd_config")
+        || text.contains("getent passwd")
+        || text.contains("[ ! -e /etc/rancher")
+    {
         return Output::default();
     }
     if drifted(state) && text.contains("/api/v1/namespaces?") {

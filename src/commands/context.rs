@@ -137,10 +137,22 @@ impl Context {
         parallel: usize,
         purpose: &'a str,
     ) -> Fleet<'a, Dialer, Teller> {
+        self.fleet_heard(dial, &self.teller, selection, parallel, purpose)
+    }
+
+    /// As [`Self::fleet`], heard by somebody else.
+    pub fn fleet_heard<'a, O>(
+        &'a self,
+        dial: &'a Dialer,
+        observer: &'a O,
+        selection: &'a Selection,
+        parallel: usize,
+        purpose: &'a str,
+    ) -> Fleet<'a, Dialer, O> {
         Fleet {
             cluster: &self.cluster,
             dial,
-            observer: &self.teller,
+            observer,
             selection,
             parallel,
             purpose,
@@ -150,7 +162,7 @@ impl Context {
         }
     }
 
-    /// Resolves the endpoint of a database: before any host is contacted.
+    /// Resolves the endpoint of a database.
     fn ask_for_datastore(&self) -> anyhow::Result<()> {
         let Datastore::External(reference) = &self.cluster.k3s.datastore else { return Ok(()) };
         let endpoint = reference.resolve().and_then(Endpoint::read);
@@ -163,7 +175,7 @@ impl Context {
     }
 
     /// The resolved versions and hashes for the hosts that we are in, and whether the lock file lacks any.
-    async fn releases<R>(&self, members: &[Member<'_, R>]) -> anyhow::Result<(Releases, bool)> {
+    pub async fn releases<R>(&self, members: &[Member<'_, R>]) -> anyhow::Result<(Releases, bool)> {
         let mut releases = Releases::load(&Releases::path(&self.file))?;
         let mut arches = Vec::new();
         for member in members {
@@ -176,10 +188,11 @@ impl Context {
         Ok((releases, asked))
     }
 
-    /// Fetches the secrets that the selected steps write.
-    fn fetch_secrets(&self, fleet: &Fleet<'_, Dialer, Teller>) -> anyhow::Result<()> {
+    /// Fetches the secrets that the selected steps write: before any host is contacted.
+    pub fn fetch_secrets(&self, selection: &Selection) -> anyhow::Result<()> {
+        self.ask_for_datastore()?;
         match &self.cluster.baseline.cert_manager {
-            Some(manager) if fleet.selection.has_step("baseline") => {
+            Some(manager) if selection.has_step("baseline") => {
                 manager.token.fetch().context("cannot get `baseline.cert-manager.token`")
             }
             _ => Ok(()),
@@ -209,7 +222,7 @@ impl Context {
         &self,
         fleet: &Fleet<'f, Dialer, Teller>,
     ) -> anyhow::Result<Result<Look<'f>, Exit>> {
-        self.ask_for_datastore()?;
+        self.fetch_secrets(fleet.selection)?;
         match self.muster(fleet).await {
             Ok(members) => {
                 let guarded = fleet.warn_of_guards(&members);
@@ -225,7 +238,7 @@ impl Context {
         &self,
         fleet: &Fleet<'f, Dialer, Teller>,
     ) -> anyhow::Result<Result<Look<'f>, Exit>> {
-        self.ask_for_datastore()?;
+        self.fetch_secrets(fleet.selection)?;
         match self.muster_to_change(fleet).await {
             Ok(members) => self.plan(fleet, members).await,
             Err(exit) => Ok(Err(exit)),
@@ -238,7 +251,6 @@ impl Context {
         members: Vec<Member<'f, AnyRemote>>,
     ) -> anyhow::Result<Result<Look<'f>, Exit>> {
         let (releases, new) = self.releases(&members).await?;
-        self.fetch_secrets(fleet)?;
         Ok(match fleet.plan(&members, &releases).await {
             Ok(plans) => Ok(Look { members, releases, new, plans, guarded: false }),
             Err(failures) => Err(self.give_up(fleet, &failures)),

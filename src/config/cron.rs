@@ -70,10 +70,10 @@ fn part_fits(part: &str, least: u32, greatest: u32, names: &[&str]) -> Option<()
     let (range, step) = part.split_once('/').map_or((part, None), |(a, b)| (a, Some(b)));
     let number = |text: &str| {
         let word = text.to_lowercase();
-        let named = names.iter().position(|name| *name == word);
-        let named = named.and_then(|place| u32::try_from(place).ok()).map(|place| place + least);
+        let place = names.iter().position(|name| *name == word);
+        let counted = place.and_then(|place| u32::try_from(place).ok()).map(|place| place + least);
         let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-        named.or_else(|| text.parse().ok().filter(|_| digits))
+        counted.or_else(|| text.parse().ok().filter(|_| digits))
     };
     let within = |value: &u32| (least..=greatest).contains(value);
     match range.split_once('-') {

@@ -10,8 +10,8 @@ use super::suggest::closest;
 use super::written::Written;
 use crate::cluster::Role;
 
-/// Settings that oceanid writes itself or relies on, and what to do instead.
-const OURS: [(&str, &str); 24] = [
+/// Settings that oceanid writes itself, and the key to use instead.
+const OURS: [(&str, &str); 21] = [
     ("server", "`k3s.endpoint` says where the API is"),
     ("token", "oceanid reads the token from the first server"),
     ("token-file", "oceanid reads the token from the first server"),
@@ -30,11 +30,15 @@ const OURS: [(&str, &str); 24] = [
     ("disable", "use `k3s.disable`"),
     ("config", "oceanid writes config.yaml itself"),
     ("cluster-init", "use `k3s.datastore`"),
-    ("cluster-reset", "it is for a restore by hand, not for every start"),
-    ("cluster-reset-restore-path", "it is for a restore by hand, not for every start"),
     ("secrets-encryption", "use `k3s.secrets-encryption`"),
     ("etcd-snapshot-schedule-cron", "use `k3s.snapshot-schedule`"),
     ("etcd-snapshot-retention", "use `k3s.snapshot-retention`"),
+];
+
+/// Settings that would harm, and why.
+const HARMFUL: [(&str, &str); 3] = [
+    ("cluster-reset", "it is for a restore by hand, not for every start"),
+    ("cluster-reset-restore-path", "it is for a restore by hand, not for every start"),
     ("data-dir", "oceanid looks for k3s in /var/lib/rancher/k3s; a mount there moves its data"),
 ];
 
@@ -102,6 +106,9 @@ fn check(
     if let Some((_, instead)) = OURS.iter().find(|(ours, _)| *ours == name) {
         return Some(error(format!("`{name}` in `[{section}]` is set by oceanid")).hint(*instead));
     }
+    if let Some((_, why)) = HARMFUL.iter().find(|(harmful, _)| *harmful == name) {
+        return Some(error(format!("`{name}` must not stand in `[{section}]`")).hint(*why));
+    }
     if let Some(instead) = secret(&name) {
         return Some(error(format!("`{name}` in `[{section}]` holds a secret")).hint(instead));
     }
@@ -139,7 +146,7 @@ fn stranger(role: Role, name: &str, error: &impl Fn(String) -> Finding) -> Findi
 }
 
 fn of_the_other(whose: Role, typed: &str, error: &impl Fn(String) -> Finding) -> Finding {
-    let title = format!("`{typed}` is a key of {}s, which no other node of k3s knows", word(whose));
+    let title = format!("`{typed}` is for {}s alone: k3s would not start here", word(whose));
     error(title).hint(format!("write it into `[{}]`", section(whose)))
 }
 

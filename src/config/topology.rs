@@ -93,7 +93,7 @@ fn hidden_pair(file: &File, nodes: &[Node<'_>], out: &mut Findings) {
     }
 }
 
-/// Only WireGuard keeps a way through NAT open.
+/// Only `WireGuard` keeps a way through NAT open.
 fn hidden_by_backend(file: &File, nodes: &[Node<'_>], out: &mut Findings) {
     let backend = &file.k3s.flannel_backend;
     let plain = [FlannelBackend::Vxlan, FlannelBackend::HostGw];

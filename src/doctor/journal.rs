@@ -4,6 +4,8 @@
 const SHOWN: usize = 300;
 /// What k3s says when it is up: what it said before is settled.
 const UP: [&str; 2] = ["k3s is up and running", "k3s agent is up and running"];
+/// What systemd says before it starts a unit again for the first time: what is wrong is said once more after it.
+const AGAIN: &str = "Scheduled restart job, restart counter is at 1.";
 /// What a secret follows, in any case of letters.
 const MARKS: &[&str] =
     &["password", "passwd", "secret", "token", "authorization", "bearer", "apikey", "api-key"];
@@ -15,12 +17,12 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Takes lines as the journal has them; those before k3s was last up are left out.
+    /// Takes lines as the journal has them; those before k3s was last up, or last started by hand, are left out.
     #[must_use]
     pub fn new<'a>(lines: impl IntoIterator<Item = &'a str>) -> Self {
         let mut kept: Vec<String> = Vec::new();
         for line in lines {
-            if UP.iter().any(|up| line.contains(up)) {
+            if UP.iter().any(|up| line.contains(up)) || line.ends_with(AGAIN) {
                 kept.clear();
             } else if !line.trim().is_empty() {
                 kept.push(line.to_owned());
@@ -172,5 +174,10 @@ mod tests {
         let journal = Journal::new(["no space left", "msg=\"k3s is up and running\"", "fine"]);
         assert_eq!(journal.find(&["no space left"]), None);
         assert_eq!(journal.find(&["fine"]).as_deref(), Some("fine"));
+        let again = "k3s.service: Scheduled restart job, restart counter is at 1.";
+        let later = "k3s.service: Scheduled restart job, restart counter is at 12.";
+        let journal = Journal::new(["stale", again, "wrong", later]);
+        assert_eq!(journal.find(&["stale"]), None);
+        assert_eq!(journal.find(&["wrong"]).as_deref(), Some("wrong"));
     }
 }

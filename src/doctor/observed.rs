@@ -186,7 +186,7 @@ impl Observed {
                 }
             }
             "missing" => self.missing.push(value.to_owned()),
-            "token-ca" => self.token_ca = Some(value.to_owned()),
+            "token-ca" => self.token_ca = Some(value.to_owned()).filter(|hash| !hash.is_empty()),
             "wireguard" => self.wireguard = Some(value == "yes"),
             "ca" => self.ca = Some(value.to_owned()),
             _ => {}

@@ -21,7 +21,7 @@ pub enum Since {
 ///
 /// A unit that is up is judged by its last ten minutes, one that restarts itself by the last minute more.
 const ASK: &str = r#"say() { printf 'seen %s %s\n' "$1" "$2"; }
-list() { printf 'seen list %s\n' "$1"; sed 's/^/| /'; }
+list() { printf 'seen list %s\n' "$1"; sed 's/^/| /'; printf '\n'; }
 first() { line=; if read -r line 2>/dev/null <"$2" || [ -n "$line" ]; then say "$1" "$line"; fi; }
 date '+seen clock %s.%N'
 first machine-id /etc/machine-id
@@ -49,7 +49,8 @@ if [ -e "$config" ]; then
   done
 fi
 if [ -e /etc/rancher/k3s/join-token ]; then
-  sed -n 's/^K10\([0-9a-f]*\)::.*/seen token-ca \1/p' /etc/rancher/k3s/join-token
+  # The file may end without a newline, and so would what sed prints.
+  say token-ca "$(sed -n 's/^K10\([0-9a-f]*\)::.*/\1/p' /etc/rancher/k3s/join-token)"
 fi
 set --
 for file in /var/lib/rancher/k3s/agent/*.crt /var/lib/rancher/k3s/server/tls/*.crt; do

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use anyhow::anyhow;
 use ipnet::IpNet;
 
-use super::{Failure, Member};
+use super::{Failure, Member, Selection};
 use crate::cluster::{Cluster, Host, Role};
 use crate::facts::Facts;
 use crate::report::{Event, Observer};
@@ -30,23 +30,22 @@ impl Fault {
 /// Interfaces that k3s or a network plugin makes, and whose addresses lie within the cluster's networks.
 const OURS: [&str; 7] = ["cni", "flannel", "kube-", "veth", "cali", "cilium", "nodelocaldns"];
 
-/// Refuses hosts that k3s could not run on as wanted; warns of what cannot be seen.
+/// Refuses those hosts of `selection` that k3s could not run on as wanted; warns of what cannot be seen.
 pub fn judge<R>(
     cluster: &Cluster,
-    members: &[&Member<'_, R>],
+    members: &[Member<'_, R>],
+    selection: &Selection,
     observer: &impl Observer,
 ) -> Vec<Failure> {
     let mut failures = Vec::new();
-    for member in members {
+    for member in members.iter().filter(|member| selection.has_node(&member.host.name)) {
         let (host, facts) = (member.host, &member.facts);
         let mut faults = faults(cluster, host, facts);
-        let others = members.iter().filter(|other| other.host.name != host.name);
+        let mut others = members.iter().filter(|other| other.host.name != host.name);
         faults.extend(
-            others
-                .filter_map(|other| {
-                    beyond_routes(cluster, (host, facts), (other.host, &other.facts))
-                })
-                .take(1),
+            others.find_map(|other| {
+                beyond_routes(cluster, (host, facts), (other.host, &other.facts))
+            }),
         );
         if let Some(text) = doubt(cluster, facts) {
             observer.on(&Event::Warning { host: Some(&host.name), text });

@@ -3,9 +3,10 @@
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use sha2::{Digest as _, Sha256};
 
+use super::NoSums;
 use super::downloads::{Downloads, Progress};
 
 /// A file that is to be had at a place, with exactly this content.
@@ -73,7 +74,8 @@ async fn land(
     let new = New(folder.join(format!("new-{}", crate::probe::nonce())));
     let sum = downloads.file(url, &new.0, progress).await?;
     if let Some(wanted) = wanted.filter(|wanted| *wanted != sum) {
-        bail!("{url} gave something with sha256 {sum}\nwanted sha256 {wanted}; it is not kept");
+        let (url, wanted) = (url.to_owned(), wanted.to_owned());
+        return Err(NoSums::NotWanted { url, sum, wanted }.into());
     }
     let path = folder.join(&sum);
     std::fs::rename(&new.0, &path).with_context(|| format!("cannot write `{}`", path.display()))?;

@@ -89,9 +89,10 @@ impl Downloads {
     ) -> anyhow::Result<String> {
         let client = self.builder()?.read_timeout(STALLED).build()?;
         let answer = client.get(url).send().await.and_then(reqwest::Response::error_for_status);
-        let answer = answer
-            .map_err(reqwest::Error::without_url)
-            .with_context(|| format!("cannot download `{url}`"))?;
+        let answer = answer.map_err(|cause| NoSums::NotServed {
+            url: url.to_owned(),
+            cause: cause.without_url(),
+        })?;
         let whole = answer.content_length();
         let mut file = tokio::fs::File::create_new(path)
             .await

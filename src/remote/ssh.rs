@@ -22,6 +22,8 @@ use crate::cluster::Host;
 use crate::script::Script;
 use crate::secret;
 
+mod forward;
+
 /// How much later than the host we give up on a script ourselves.
 const GRACE: Duration = Duration::from_secs(15);
 

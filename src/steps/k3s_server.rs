@@ -11,6 +11,8 @@ use crate::step::Step;
 use crate::templates::{AuditPolicy, PodSecurity, render};
 
 mod datastore;
+#[cfg(test)]
+mod tests;
 
 /// What `k3s-server` makes true on a server, in order.
 pub fn k3s_server(inputs: &Inputs<'_>) -> anyhow::Result<Step> {
@@ -20,6 +22,9 @@ pub fn k3s_server(inputs: &Inputs<'_>) -> anyhow::Result<Step> {
     let config = config(inputs)?;
     let layout = Layout::new(inputs, &config)?;
     let external = datastore::external(inputs);
+    if let Some(no_other) = datastore::no_other(inputs) {
+        step.ensure(no_other);
+    }
     if let Some((is_reached, _)) = &external {
         step.ensure(is_reached.clone());
     }

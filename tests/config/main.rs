@@ -1,8 +1,13 @@
 //! Every mistake in cluster.toml is reported with its place; no secret ever is.
 
 mod baseline;
+mod exit;
 mod harden;
+mod k3s;
+mod reserve;
+mod servers;
 mod sources;
+mod yaml;
 
 use std::fmt::Write;
 

@@ -33,7 +33,7 @@ pub struct K3sSection {
     /// Where the cluster's state is kept: `etcd` and `sqlite` are built in, anything else is the
     /// endpoint of a database as a secret, `postgres://user:password@host:5432/name`.
     pub datastore: Written<DatastoreKind>,
-    /// When etcd is saved, as in crontab.
+    /// When etcd is saved, as in crontab, or `@daily` and the like.
     pub snapshot_schedule: Written<String>,
     /// How many scheduled snapshots a server keeps.
     #[schemars(range(min = 1, max = 1000))]
@@ -42,8 +42,8 @@ pub struct K3sSection {
     pub servers_apart: Written<bool>,
     /// Encrypt secrets in the datastore. Only the very first start of a cluster can switch it on.
     pub secrets_encryption: Written<bool>,
-    /// What the CIS benchmark for Kubernetes asks for: Pod Security admission, an audit log,
-    /// protected kernel defaults.
+    /// What the CIS benchmark for Kubernetes asks for: Pod Security admission (`baseline` unless a
+    /// namespace has labels of its own), an audit log, protected kernel defaults.
     pub cis: Written<bool>,
     /// Keep memory and disk for the host itself, by what it has, and evict pods before the kernel
     /// has to.
@@ -54,10 +54,10 @@ pub struct K3sSection {
     #[schemars(range(min = 1, max = 7200))]
     pub ready_seconds: Written<u64>,
     /// Any further keys for the config.yaml of servers, as `k3s server --help` names them. Keys
-    /// that oceanid sets itself are refused, and so are secrets.
+    /// that oceanid sets itself are refused, and so are secrets. Arguments, such as
+    /// `kubelet-arg = ["max-pods=50"]`, replace oceanid's own of the same name and no others.
     pub server: Settings,
-    /// Any further keys for the config.yaml of agents, as `k3s agent --help` names them. Keys
-    /// that oceanid sets itself are refused, and so are secrets.
+    /// Any further keys for the config.yaml of agents, as `k3s agent --help` names them, likewise.
     pub agent: Settings,
 }
 

@@ -17,7 +17,7 @@ fn cluster(k3s: &str, node: &str) -> Cluster {
     crate::config::parse("cluster.toml", &text).expect("a valid file").cluster
 }
 
-/// A host with WireGuard and cgroups of version 2; `more` is said besides.
+/// A host with `WireGuard` and cgroups of version 2; `more` is said besides.
 fn host(addresses: &[&str], more: &str) -> Facts {
     let mut said = format!(
         "fact clock 1.5\nfact os debian\nfact machine x86_64\nfact kernel 6.1.0\nfact hostname x\n\
@@ -25,7 +25,7 @@ fn host(addresses: &[&str], more: &str) -> Facts {
          fact default-interface eth0\n{more}"
     );
     for (index, address) in addresses.iter().enumerate() {
-        let _ = write!(said, "{}: {address} brd 0 scope global\n", index + 1);
+        let _ = writeln!(said, "{}: {address} brd 0 scope global", index + 1);
     }
     facts::read(&Output { stdout: said, ..Output::default() }, 1.5).expect("whole facts")
 }

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::{Inputs, k3s_config};
 use super::is_further;
-use crate::actions::{Command, File};
+use crate::actions::{Command, File, Require};
 use crate::cluster::Datastore;
 use crate::script::{Script, quote};
 use crate::secret::{Endpoint, Place};
@@ -42,6 +42,21 @@ pub fn external(inputs: &Inputs<'_>) -> Option<(Command, File)> {
     Some((is_reached(endpoint, &file), file))
 }
 
+/// Nothing of an earlier cluster.toml names a database beside what this one says.
+pub fn no_other(inputs: &Inputs<'_>) -> Option<Require> {
+    inputs.datastore.is_none().then(|| {
+        Require::that(
+            "no other datastore",
+            format!("[ ! -e {} ]\n", quote(DROP_IN)),
+            format!(
+                "{DROP_IN} names a database, but `k3s.datastore` does not: the cluster's state \
+                 does not move by itself\nhint: go back to the database in cluster.toml, or \
+                 remove that file and begin anew"
+            ),
+        )
+    })
+}
+
 /// One of the places of the database takes a connection; it did when the file was written.
 fn is_reached(endpoint: &Endpoint, file: &File) -> Command {
     let places = endpoint.places();
@@ -56,8 +71,8 @@ fn is_reached(endpoint: &Endpoint, file: &File) -> Command {
     let check = format!(
         "set -- {words}\nlast=\nwhile [ $# -gt 1 ]; do\n\
          if last=$(timeout 10 /bin/bash -c 'exec 3<>\"/dev/tcp/$1/$2\"' bash \"$1\" \"$2\" 2>&1); then exit 0; fi\n\
-         printf 'no connection to port %s of %s: %s\\n' \"$2\" \"$1\" \"${{last##*: }}\" >&2\nshift 2\ndone\n\
-         printf 'the database at %s is not reached from here: %s\\n' {list} \"${{last##*: }}\" >&2\nexit 1\n",
+         last=${{last##*: }}\nshift 2\ndone\n\
+         printf 'the database at %s is not reached from here: %s\\n' {list} \"${{last:-no answer in 10 s}}\" >&2\nexit 1\n",
         words = places.iter().map(words).collect::<Vec<_>>().join(" "),
         list = quote(&list.join(", ")),
     );

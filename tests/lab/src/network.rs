@@ -1,4 +1,4 @@
-//! The two networks of a lab: one that all reach, and a home behind a router.
+//! The networks of a lab: two that all reach, and a home behind a router.
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
@@ -31,12 +31,18 @@ impl Network {
         Ipv4Addr::new(198, 51, 100, self.number * 16 + 1)
     }
 
+    /// This machine's address on the other network.
+    fn beyond(&self) -> Ipv4Addr {
+        Ipv4Addr::new(203, 0, 113, self.number * 16 + 1)
+    }
+
     /// The address of the `index`th host of the lab.
     pub fn address(&self, index: u8, place: Place) -> Ipv4Addr {
         match place {
             Place::Public | Place::Gate => {
                 Ipv4Addr::new(198, 51, 100, self.number * 16 + 2 + index)
             }
+            Place::Far => Ipv4Addr::new(203, 0, 113, self.number * 16 + 2 + index),
             Place::Home => Ipv4Addr::new(192, 168, 200 + self.number, 68 + index),
         }
     }
@@ -63,6 +69,7 @@ impl Network {
         let port = self.port(&host.name);
         match host.place {
             Place::Public => format!("eth0 {address}/28 {} {port}", bridge("wan")),
+            Place::Far => format!("eth0 {address}/28 {} {port}", bridge("far")),
             Place::Home => format!("eth0 {address}/24 {} {port}", bridge("home")),
             Place::Gate => format!(
                 "eth0 {address}/28 {} {port}\neth1 {}/24 {} {port}-in",
@@ -77,23 +84,27 @@ impl Network {
     pub fn gateway(&self, place: Place) -> Ipv4Addr {
         match place {
             Place::Home => self.inside(),
+            Place::Far => self.beyond(),
             Place::Public | Place::Gate => self.machine(),
         }
     }
 
     /// Makes the bridges and the rules; a host reaches Debian's mirror and nothing else outside.
     pub fn up(&self) -> Result<()> {
-        let (wan, home) = (format!("{}-wan", self.prefix()), format!("{}-home", self.prefix()));
-        for bridge in [&wan, &home] {
+        let [wan, far, home] = ["wan", "far", "home"].map(|end| format!("{}-{end}", self.prefix()));
+        for bridge in [&wan, &far, &home] {
             run("ip", &["link", "add", bridge, "type", "bridge"])?;
             run("ip", &["link", "set", bridge, "up"])?;
         }
-        run("ip", &["address", "add", &format!("{}/28", self.machine()), "dev", &wan])?;
+        for (bridge, address) in [(&wan, self.machine()), (&far, self.beyond())] {
+            run("ip", &["address", "add", &format!("{address}/28"), "dev", bridge])?;
+        }
         run("sysctl", &["-qw", "net.ipv4.ip_forward=1"])?;
-        nft(&self.rules(&wan))
+        nft(&self.rules(&format!("{{ {wan}, {far} }}")))
     }
 
-    fn rules(&self, wan: &str) -> String {
+    /// The rules for the bridges `open`, as a set.
+    fn rules(&self, open: &str) -> String {
         let table = self.prefix();
         let list = |set: &BTreeSet<Ipv4Addr>| {
             set.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
@@ -103,7 +114,7 @@ impl Network {
             .filter(|(addresses, _)| !addresses.is_empty())
             .map(|(addresses, ports)| {
                 format!(
-                    "iifname \"{wan}\" ip daddr {{ {} }} meta l4proto {{ tcp, udp }} \
+                    "iifname {open} ip daddr {{ {} }} meta l4proto {{ tcp, udp }} \
                      th dport {ports} accept\n",
                     list(addresses)
                 )
@@ -114,14 +125,14 @@ impl Network {
             "table ip {table} {{
     chain forward {{
         type filter hook forward priority filter; policy accept;
-        iifname \"{wan}\" oifname \"{wan}\" accept
-        iifname \"{wan}\" ct state established,related accept
+        iifname {open} oifname {open} accept
+        iifname {open} ct state established,related accept
         {outside}
-        iifname \"{wan}\" reject with icmp type admin-prohibited
+        iifname {open} reject with icmp type admin-prohibited
     }}
     chain postrouting {{
         type nat hook postrouting priority srcnat;
-        ip saddr {machine}/28 oifname != \"{wan}\" masquerade
+        ip saddr {{ {machine}/28, {beyond}/28 }} oifname != {open} masquerade
     }}
 }}
 table bridge {table} {{
@@ -141,7 +152,8 @@ table bridge {table} {{
     }}
 }}
 ",
-            machine = self.machine()
+            machine = self.machine(),
+            beyond = self.beyond()
         )
     }
 

@@ -1,6 +1,7 @@
 //! An HTTP server with releases in the upstream layout, and with every way to serve them wrongly.
 
 mod serve;
+mod tls;
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
@@ -13,6 +14,8 @@ use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 
 use crate::command::{run, run_for};
+
+pub use tls::Mirror;
 
 /// The version that the stand-in is served as.
 const SIM_VERSION: &str = "v1.36.3+k3s1";
@@ -81,7 +84,7 @@ impl Releases {
             .with_context(|| format!("cannot listen on {address} for the releases"))?;
         let state = Arc::default();
         let releases = Self { address: listener.local_addr()?, state: Arc::clone(&state) };
-        std::thread::spawn(move || serve::accept(&listener, &state));
+        std::thread::spawn(move || serve::accept(&listener, &state, None));
         Ok(releases)
     }
 
@@ -104,6 +107,21 @@ impl Releases {
             let list = format!("{other}  {archive}\n{hash}  {binary}\n");
             self.add(&format!("{folder}/sha256sum-{arch}.txt"), list.into_bytes());
             self.add(&format!("{folder}/{archive}"), images.clone());
+        }
+        Ok(())
+    }
+
+    /// Replaces the archives of images of a release by `images`.
+    pub fn add_images(&self, artifact: &Artifact, images: &[u8]) -> Result<()> {
+        let program = std::fs::read(&artifact.path)
+            .with_context(|| format!("cannot read `{}`", artifact.path.display()))?;
+        let (program, archive) = (Sha256::digest(&program), Sha256::digest(images));
+        let folder = format!("/k3s/{}", artifact.version);
+        for (arch, binary) in [("amd64", "k3s"), ("arm64", "k3s-arm64"), ("arm", "k3s-armhf")] {
+            let name = format!("k3s-airgap-images-{arch}.tar.zst");
+            let list = format!("{archive:x}  {name}\n{program:x}  {binary}\n");
+            self.add(&format!("{folder}/sha256sum-{arch}.txt"), list.into_bytes());
+            self.add(&format!("{folder}/{name}"), images.to_vec());
         }
         Ok(())
     }

@@ -33,6 +33,8 @@ pub struct HostSpec {
 pub enum Place {
     /// On the network that this machine and all other hosts reach.
     Public,
+    /// On another network, which this machine routes to and from the first.
+    Far,
     /// Behind a router that masquerades: it reaches the others, nobody reaches it.
     Home,
     /// The router itself, with a foot in both networks.
@@ -89,6 +91,13 @@ impl HostSpec {
         self
     }
 
+    /// The same host on the other network.
+    #[must_use]
+    pub fn far(mut self) -> Self {
+        self.place = Place::Far;
+        self
+    }
+
     /// The same host behind the router.
     #[must_use]
     pub fn at_home(mut self) -> Self {
@@ -124,14 +133,15 @@ impl Topology {
         Self::of(vec![HostSpec::new("tethys")])
     }
 
-    /// The four nodes of the top-level `cluster.toml`, and the router of calypso's home.
+    /// The four nodes of the top-level `cluster.toml` on three networks, and the router of calypso's home.
     #[must_use]
     pub fn four() -> Self {
         Self::of(vec![
             HostSpec::new("tethys"),
             HostSpec::new("styx").release(Release::Debian13).login("debian", Privilege::Sudo),
             HostSpec::new("meliae")
-                .login("ubuntu", Privilege::SudoPassword("canary-sudo-meliae".to_owned())),
+                .login("ubuntu", Privilege::SudoPassword("canary-sudo-meliae".to_owned()))
+                .far(),
             HostSpec::new("calypso")
                 .release(Release::Debian13)
                 .login("oceanid", Privilege::Sudo)

@@ -1,5 +1,8 @@
 //! Measures `oceanid plan` beside OpenSSH's own client, on real hosts, and prints a table.
 
+#[path = "benchmark/push.rs"]
+mod push;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
@@ -27,6 +30,9 @@ struct Arguments {
     /// How often each is measured.
     #[arg(long, default_value_t = 10)]
     runs: usize,
+    /// Measure only how a file comes to hosts.
+    #[arg(long)]
+    push: bool,
 }
 
 /// What both programs need to know of some hosts.
@@ -59,6 +65,14 @@ fn main() -> ExitCode {
 }
 
 fn measure(arguments: &Arguments) -> Result<()> {
+    let program = fs::canonicalize(&arguments.oceanid).context("cannot find the program")?;
+    if !arguments.push {
+        logins(arguments)?;
+    }
+    push::measure(&program, arguments.runs)
+}
+
+fn logins(arguments: &Arguments) -> Result<()> {
     let mut topology = Topology::four();
     topology.hosts.push(HostSpec::new("many").instances(MANY));
     let lab = Lab::up(topology)?;

@@ -1,10 +1,12 @@
 //! One request a connection, written by hand: a library would not let us lie about lengths.
 
-use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 use std::thread::sleep;
 use std::time::Duration;
+
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use super::{Fault, State, lock};
 
@@ -13,15 +15,25 @@ const PAGE: &[u8] = b"<!DOCTYPE html><html><head><title>Log in to the network</t
 /// How long a client may take to send its request.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-pub(super) fn accept(listener: &TcpListener, state: &Arc<Mutex<State>>) {
+pub(super) fn accept(
+    listener: &TcpListener,
+    state: &Arc<Mutex<State>>,
+    tls: Option<&Arc<ServerConfig>>,
+) {
     for stream in listener.incoming().flatten() {
-        let state = Arc::clone(state);
-        std::thread::spawn(move || answer(stream, &state));
+        let (state, tls) = (Arc::clone(state), tls.cloned());
+        std::thread::spawn(move || {
+            stream.set_read_timeout(Some(PATIENCE)).ok()?;
+            let Some(tls) = tls else { return answer(stream, &state) };
+            let mut stream = StreamOwned::new(ServerConnection::new(tls).ok()?, stream);
+            answer(&mut stream, &state)?;
+            stream.conn.send_close_notify();
+            stream.flush().ok()
+        });
     }
 }
 
-fn answer(mut stream: TcpStream, state: &Mutex<State>) -> Option<()> {
-    stream.set_read_timeout(Some(PATIENCE)).ok()?;
+fn answer(mut stream: impl Read + Write, state: &Mutex<State>) -> Option<()> {
     let (method, path) = request(&mut stream)?;
     let (file, fault) = {
         let mut state = lock(state);
@@ -64,7 +76,7 @@ fn answer(mut stream: TcpStream, state: &Mutex<State>) -> Option<()> {
     }
 }
 
-fn slowly(stream: &mut TcpStream, body: &[u8], rate: usize) -> Option<()> {
+fn slowly(stream: &mut (impl Read + Write), body: &[u8], rate: usize) -> Option<()> {
     for piece in body.chunks((rate / 10).max(1)) {
         stream.write_all(piece).ok()?;
         sleep(Duration::from_millis(100));
@@ -73,7 +85,7 @@ fn slowly(stream: &mut TcpStream, body: &[u8], rate: usize) -> Option<()> {
 }
 
 /// Reads one request; its method and its path, `%2B` decoded.
-fn request(stream: &mut TcpStream) -> Option<(String, String)> {
+fn request(stream: &mut (impl Read + Write)) -> Option<(String, String)> {
     let mut bytes = Vec::new();
     let mut buffer = [0; 4096];
     loop {
@@ -83,12 +95,17 @@ fn request(stream: &mut TcpStream) -> Option<(String, String)> {
         let mut request = httparse::Request::new(&mut headers);
         if request.parse(&bytes).ok()?.is_complete() {
             let path = request.path?.replace("%2B", "+").replace("%2b", "+");
+            // Asked as a proxy, it has everything itself.
+            let path = match path.strip_prefix("http://") {
+                Some(rest) => format!("/{}", rest.split_once('/')?.1),
+                None => path,
+            };
             return Some((request.method?.to_owned(), path));
         }
     }
 }
 
-fn head(stream: &mut TcpStream, code: u16, kind: &str, length: usize) -> Option<()> {
+fn head(stream: &mut (impl Read + Write), code: u16, kind: &str, length: usize) -> Option<()> {
     let head = format!(
         "HTTP/1.1 {code} {}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\
          Connection: close\r\n\r\n",
@@ -97,7 +114,7 @@ fn head(stream: &mut TcpStream, code: u16, kind: &str, length: usize) -> Option<
     stream.write_all(head.as_bytes()).ok()
 }
 
-fn status(stream: &mut TcpStream, code: u16) -> Option<()> {
+fn status(stream: &mut (impl Read + Write), code: u16) -> Option<()> {
     let text = format!("{code}\n");
     head(stream, code, "text/plain", text.len())?;
     stream.write_all(text.as_bytes()).ok()

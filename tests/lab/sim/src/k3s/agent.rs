@@ -1,6 +1,6 @@
 //! `k3s agent`: joining, and staying joined.
 
-use super::balancer;
+use super::balancer::{self, Servers};
 use super::client::{self, Client};
 use super::flags::{Options, Role};
 use super::kubelet::Kubelet;
@@ -41,7 +41,8 @@ async fn run(options: Options) -> anyhow::Result<()> {
     let paths = Paths::new(options.text("data-dir").unwrap_or("/var/lib/rancher/k3s"));
     paths.make_common(version.as_str())?;
     let addresses = node::addresses(&options).map_err(anyhow::Error::msg)?;
-    let local = balance(&options, &format!("{host}:{port}")).await?;
+    let servers = Servers::new(format!("{host}:{port}"));
+    let local = balance(&options, &format!("{host}:{port}"), &servers).await?;
     let ca = trusted_ca(&local, server, &token).await;
     let control = join(&local, &ca, &token, &options, &paths, &addresses).await;
     let settings = Settings::read();
@@ -56,6 +57,7 @@ async fn run(options: Options) -> anyhow::Result<()> {
     let client = |user: &str| {
         Client::new(&local.host, local.port, &ca, kept_pair(&paths.agent, user).as_ref())
     };
+    tokio::spawn(watch_servers(client("kubelet")?, servers));
     let clients = Clients { flannel: client("k3s-controller")?, proxy: client("kube-proxy")? };
     let network = Network::new(&kubelet, &paths, control, Dns::Elsewhere, clients)?;
     let (started, has_network) = watch::channel(false);
@@ -70,7 +72,7 @@ struct Local {
     port: u16,
 }
 
-async fn balance(options: &Options, server: &str) -> anyhow::Result<Local> {
+async fn balance(options: &Options, server: &str, servers: &Servers) -> anyhow::Result<Local> {
     if options.on("disable-apiserver-lb") {
         let (host, port) = server.rsplit_once(':').context("server address")?;
         return Ok(Local { host: host.to_owned(), port: port.parse()? });
@@ -82,8 +84,21 @@ async fn balance(options: &Options, server: &str) -> anyhow::Result<Local> {
     log::info(format!(
         "Running load balancer k3s-agent-load-balancer 127.0.0.1:{port} -> [{server}] [default: {server}]"
     ));
-    tokio::spawn(balancer::run(listener, server.to_owned()));
+    tokio::spawn(balancer::run(listener, servers.clone()));
     Ok(Local { host: "127.0.0.1".to_owned(), port })
+}
+
+// A server that joined later is as good as the configured one.
+async fn watch_servers(supervisor: Client, servers: Servers) {
+    loop {
+        if let Ok(answer) = supervisor.get("/v1-k3s/apiservers", &[]).await
+            && answer.code == StatusCode::OK
+            && let Ok(listed) = serde_json::from_slice(&answer.body)
+        {
+            servers.update(listed);
+        }
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
 }
 
 fn token_text(options: &Options) -> anyhow::Result<Option<String>> {

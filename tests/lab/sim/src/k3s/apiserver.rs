@@ -1,9 +1,10 @@
 //! The API server: the files that its arguments name, which it reads before it starts.
 
 use super::flags::Options;
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use serde_json::Value;
 use std::fs;
+use std::io::ErrorKind;
 
 const ARGUMENTS: &str = "kube-apiserver-arg";
 
@@ -70,6 +71,9 @@ fn audit(options: &Options) -> anyhow::Result<()> {
 }
 
 fn read(path: &str) -> anyhow::Result<Value> {
-    let text = fs::read_to_string(path).with_context(|| format!("open {path}"))?;
+    let text = fs::read_to_string(path).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => anyhow!("open {path}: no such file or directory"),
+        _ => anyhow!("open {path}: {error}"),
+    })?;
     Ok(serde_saphyr::from_str(&text)?)
 }

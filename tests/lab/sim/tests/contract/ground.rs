@@ -52,6 +52,8 @@ trait Machine {
     fn output(&self, command: &str) -> Output;
     /// Lets the stand-in run pods from its next start on.
     fn allow_pods(&mut self);
+    /// Sets what the stand-in is told from its next start on, beside its pace.
+    fn settings(&mut self, settings: &[(&'static str, &'static str)]);
     /// Starts k3s under a service manager.
     fn start(&mut self, role: Role);
     /// Ends it as a service manager does.
@@ -122,6 +124,11 @@ impl Host {
     /// Lets the stand-in run pods from its next start on.
     pub fn allow_pods(&mut self) {
         self.machine.allow_pods();
+    }
+
+    /// Sets what the stand-in is told from its next start on, beside its pace.
+    pub fn settings(&mut self, settings: &[(&'static str, &'static str)]) {
+        self.machine.settings(settings);
     }
 
     /// Runs a shell command in the pod that the stand-in runs on every node; its stdout, when it

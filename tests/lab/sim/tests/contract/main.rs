@@ -4,6 +4,7 @@
 //! run, `facts` is its documentation or source. Where a real k3s fails a test here, the test and
 //! the stand-in are wrong.
 
+mod access;
 mod agent;
 mod api;
 mod apply;

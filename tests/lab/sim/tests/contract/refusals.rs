@@ -1,6 +1,6 @@
 //! When k3s does not start: what it says and how it ends.
 
-use crate::ground::{Host, Role, agent, server};
+use crate::ground::{Host, Role, agent, is_real, server};
 
 /// observed: unknown key `bogus-key` in config.yaml: the usage, non-zero at once.
 #[test]
@@ -97,4 +97,94 @@ fn a_reserved_label_ends_an_agent() {
     let text = "unknown 'kubernetes.io' or 'k8s.io' labels specified with --node-labels: [node-role.kubernetes.io/worker]";
     agent.logged(text, 1);
     assert!(server.node("styx").is_none());
+}
+
+/// facts 2: a missing admission or audit file ends the API server, and k3s with it.
+#[test]
+fn a_file_that_the_api_server_is_to_read_must_be_there() {
+    let mut host = Host::new("tethys");
+    let missing = "/etc/rancher/k3s/gone.yaml";
+    for (key, text) in [
+        ("admission-control-config-file", "unable to read admission control configuration from"),
+        ("audit-policy-file", "loading audit policy file: failed to read file path"),
+    ] {
+        host.configure(&format!("cluster-init: true\nkube-apiserver-arg: [\"{key}={missing}\"]\n"));
+        host.start(Role::Server);
+        assert_ne!(host.exit_code(), 0);
+        assert!(host.log().contains(text), "{}", host.log());
+        let open = format!("open {missing}: no such file or directory");
+        assert!(host.log().contains(&open), "{}", host.log());
+    }
+}
+
+/// k3s-io/k3s#10755: without the memory controller it ends at once.
+#[test]
+fn a_host_without_the_memory_controller_is_refused() {
+    let mut host = Host::new("tethys");
+    host.must(
+        "mount -t tmpfs none /sys/fs/cgroup; echo cpu io pids >/sys/fs/cgroup/cgroup.controllers",
+    );
+    host.configure("cluster-init: true\n");
+    host.start(Role::Server);
+    assert_ne!(host.exit_code(), 0);
+    host.logged("failed to find memory cgroup (v2)", 1);
+}
+
+/// k3s-io/k3s#11166: flannel ends where the kernel has no WireGuard, and k3s with it.
+#[test]
+fn a_kernel_without_wireguard_ends_flannel() {
+    let mut host = Host::new("tethys");
+    if host.run("ip link add probe type wireguard").status.success() {
+        eprintln!("SKIPPED: this kernel has WireGuard");
+        return;
+    }
+    host.allow_pods();
+    host.configure("cluster-init: true\nflannel-backend: wireguard-native\n");
+    host.start(Role::Server);
+    assert_ne!(host.exit_code(), 0);
+    host.logged("could not create wireguard interface: operation not supported", 1);
+}
+
+/// A server whose disk is full says so in the words of the system.
+#[test]
+fn a_full_disk_is_said() {
+    let mut host = Host::new("tethys");
+    host.must(
+        "mkdir -p /var/lib/rancher/k3s; mount -t tmpfs -o size=64k none /var/lib/rancher/k3s",
+    );
+    host.must("head -c 1000000 /dev/zero >/var/lib/rancher/k3s/rest 2>/dev/null || :");
+    host.configure("cluster-init: true\n");
+    host.start(Role::Server);
+    assert_ne!(host.exit_code(), 0);
+    host.logged("no space left on device", 1);
+}
+
+/// Kubernetes #134298, and how Go words a certificate that is not valid now: by means of the
+/// stand-in alone, as neither the kernel's hierarchy nor its clock is a test's to change.
+#[test]
+fn cgroup_v1_and_certificates_of_another_time_are_refused() {
+    if is_real() {
+        eprintln!("SKIPPED: needs another kernel, and another time");
+        return;
+    }
+    let mut host = server("cluster-init: true\n");
+    let mut agent = agent(&host, "styx", "");
+    for (ahead, side) in [("-7200", "is before"), ("40000000", "is after")] {
+        agent.settings(&[("SIM_CLOCK", ahead)]);
+        agent.start(Role::Agent);
+        agent.logged("x509: certificate has expired or is not yet valid: current time", 1);
+        assert!(agent.log().contains(side), "{}", agent.log());
+        assert!(!agent.notified());
+    }
+    agent.settings(&[]);
+    agent.start(Role::Agent);
+    agent.ready();
+    host.stop();
+    host.settings(&[("SIM_CGROUPS", "v1")]);
+    host.start(Role::Server);
+    assert_ne!(host.exit_code(), 0);
+    host.logged("kubelet is configured to not run on a host using cgroup v1", 1);
+    host.configure("cluster-init: true\nkubelet-arg: [\"fail-cgroupv1=false\"]\n");
+    host.start(Role::Server);
+    host.ready();
 }

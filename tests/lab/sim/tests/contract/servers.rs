@@ -1,6 +1,7 @@
 //! Several servers: how they join, what they share, and what a majority is for.
 
-use crate::ground::{Host, Role, condition, further, server, until};
+use crate::ground::{Host, Role, agent, condition, further, server, until};
+use std::time::Duration;
 
 const FIRST: &str = "cluster-init: true\n";
 
@@ -49,6 +50,11 @@ fn three_servers_share_everything_and_outlive_the_first() {
         etcd_is(host, "[+]etcd ok");
     }
     assert_eq!(second.node("tethys").expect("a node")["metadata"]["labels"]["c"], "yes");
+    let mut agent = agent(&first, "calypso", "");
+    agent.start(Role::Agent);
+    first.node_is("calypso", "True");
+    // Its balancer asks now and then which servers there are.
+    std::thread::sleep(Duration::from_secs(3));
     first.kill();
     until("the others to go on", || {
         second
@@ -58,6 +64,7 @@ fn three_servers_share_everything_and_outlive_the_first() {
             .then_some(())
     });
     third.node_is("tethys", "Unknown");
+    second.node_is("calypso", "True");
     first.start(Role::Server);
     first.ready();
     assert_eq!(first.node("styx").expect("a node")["metadata"]["labels"]["after"], "yes");

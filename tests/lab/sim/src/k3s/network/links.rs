@@ -50,7 +50,7 @@ fn addresses(link: &Value) -> impl Iterator<Item = (&str, u64)> {
     })
 }
 
-/// Makes the encrypted device, which needs the kernel's WireGuard.
+/// Makes the encrypted device, which needs the kernel's `WireGuard`.
 pub fn ensure_wireguard() -> anyhow::Result<()> {
     if device_exists(ENCRYPTED) {
         return Ok(());

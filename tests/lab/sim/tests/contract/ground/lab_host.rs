@@ -82,6 +82,10 @@ impl Machine for LabHost {
         assert!(installed.status.success(), "{}", super::said(&installed));
     }
 
+    fn settings(&mut self, settings: &[(&'static str, &'static str)]) {
+        set(&self.host, PACE.iter().chain([&NO_PODS]).chain(settings));
+    }
+
     fn start(&mut self, role: Role) {
         self.starts += 1;
         let unit = format!("contract-{}", self.starts);

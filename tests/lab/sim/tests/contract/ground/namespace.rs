@@ -19,6 +19,7 @@ pub struct Namespace {
     running: Option<Child>,
     pods: bool,
     beside: AtomicU8,
+    settings: Vec<(&'static str, &'static str)>,
 }
 
 impl Namespace {
@@ -63,6 +64,7 @@ impl Namespace {
             running: None,
             pods: false,
             beside: AtomicU8::new(2),
+            settings: Vec::new(),
         }
     }
 
@@ -98,6 +100,10 @@ impl Machine for Namespace {
         self.pods = true;
     }
 
+    fn settings(&mut self, settings: &[(&'static str, &'static str)]) {
+        self.settings = settings.to_vec();
+    }
+
     fn start(&mut self, role: Role) {
         let mut buffer = [0; 4096];
         while self.notices.recv(&mut buffer).is_ok() {}
@@ -106,6 +112,7 @@ impl Machine for Namespace {
         let errors = log.try_clone().expect("a log");
         let mut command = self.command();
         command.env("NOTIFY_SOCKET", self.folder.path().join("notify"));
+        command.envs(self.settings.iter().copied());
         command.args(["k3s", role.verb()]).stdin(Stdio::null()).stdout(log).stderr(errors);
         self.running = Some(command.process_group(0).spawn().expect("k3s starts"));
     }
