@@ -130,7 +130,7 @@ fn a_host_without_the_memory_controller_is_refused() {
     host.logged("failed to find memory cgroup (v2)", 1);
 }
 
-/// k3s-io/k3s#11166: flannel ends where the kernel has no WireGuard, and k3s with it.
+/// k3s-io/k3s#11166: flannel ends where the kernel has no `WireGuard`, and k3s with it.
 #[test]
 fn a_kernel_without_wireguard_ends_flannel() {
     let mut host = Host::new("tethys");
