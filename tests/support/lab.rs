@@ -8,7 +8,7 @@ use lab::{Lab, Topology};
 use serde_json::Value;
 
 /// How long one command of the operator may take.
-const LIMIT: &str = "150";
+const LIMIT: &str = "240";
 
 /// A lab, and the folder with its cluster.toml.
 #[derive(Debug)]
