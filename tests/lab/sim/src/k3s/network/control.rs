@@ -39,7 +39,7 @@ impl Backend {
         }
     }
 
-    /// Says whether the kernel can carry packets so; it may have no WireGuard.
+    /// Says whether the kernel can carry packets so; it may have no `WireGuard`.
     fn is_possible(self) -> bool {
         let probe = "oceanid-wg";
         self != Self::Wireguard
