@@ -4,8 +4,11 @@
 const SHOWN: usize = 300;
 /// What k3s says when it is up: what it said before is settled.
 const UP: [&str; 2] = ["k3s is up and running", "k3s agent is up and running"];
-/// What systemd says before it starts a unit again for the first time: what is wrong is said once more after it.
-const AGAIN: &str = "Scheduled restart job, restart counter is at 1.";
+/// What systemd says before it starts a unit again by itself.
+const AGAIN: &str = "Scheduled restart job";
+/// What it says when it starts one: without the other before it, somebody asked for that.
+const STARTS: [&str; 2] = ["Starting ", "Lightweight Kubernetes"];
+
 /// What a secret follows, in any case of letters.
 const MARKS: &[&str] =
     &["password", "passwd", "secret", "token", "authorization", "bearer", "apikey", "api-key"];
@@ -21,8 +24,12 @@ impl Journal {
     #[must_use]
     pub fn new<'a>(lines: impl IntoIterator<Item = &'a str>) -> Self {
         let mut kept: Vec<String> = Vec::new();
+        let mut again = false;
         for line in lines {
-            if UP.iter().any(|up| line.contains(up)) || line.ends_with(AGAIN) {
+            let starts = STARTS.iter().all(|part| line.contains(part));
+            let asked = starts && !std::mem::take(&mut again);
+            again |= line.contains(AGAIN);
+            if asked || UP.iter().any(|up| line.contains(up)) {
                 kept.clear();
             } else if !line.trim().is_empty() {
                 kept.push(line.to_owned());
@@ -50,9 +57,11 @@ impl Journal {
     pub fn worst(&self) -> Option<String> {
         let bad = |line: &&String| {
             let line = line.to_lowercase();
-            ["level=fatal", "level=error", "panic", "fatal", "error", "fail"]
-                .iter()
-                .any(|word| line.contains(word))
+            // Modules that are built in cannot be loaded, and need not be.
+            !line.contains("modprobe: fatal")
+                && ["level=fatal", "level=error", "panic", "fatal", "error", "fail"]
+                    .iter()
+                    .any(|word| line.contains(word))
         };
         self.lines.iter().rev().find(bad).map(|line| shown(line))
     }
@@ -174,9 +183,9 @@ mod tests {
         let journal = Journal::new(["no space left", "msg=\"k3s is up and running\"", "fine"]);
         assert_eq!(journal.find(&["no space left"]), None);
         assert_eq!(journal.find(&["fine"]).as_deref(), Some("fine"));
+        let starts = "Starting k3s.service - Lightweight Kubernetes (server)...";
         let again = "k3s.service: Scheduled restart job, restart counter is at 1.";
-        let later = "k3s.service: Scheduled restart job, restart counter is at 12.";
-        let journal = Journal::new(["stale", again, "wrong", later]);
+        let journal = Journal::new(["stale", starts, "wrong", again, starts, "later"]);
         assert_eq!(journal.find(&["stale"]), None);
         assert_eq!(journal.find(&["wrong"]).as_deref(), Some("wrong"));
     }

@@ -73,6 +73,8 @@ if [ -z "$ago" ]; then
       [ "$ago" -lt 60 ] || ago=60 ;;
     *) ago=$(( up - begun )); [ "$(number NRestarts)" = 0 ] || ago=$(( ago + 60 )) ;;
   esac
+  # Whole seconds were taken from whole seconds; what is too early is left out by what systemd says of starts.
+  ago=$(( ago + 2 ))
 fi
 journalctl -q -u "$unit" -n 400 --no-pager -o cat --since "-${ago}s" 2>/dev/null | list journal
 exit 0
