@@ -253,13 +253,10 @@ fn what_ends_or_is_missing_shows(operator: &Operator) {
         assert_eq!(named("server/tls/client-admin"), name == "tethys", "{event}");
     }
     // A change that is pending is not an illness.
-    operator.edit(|table| {
-        let nodes = table["node"].as_array_mut().expect("nodes");
-        let labels: toml::Table = "\"example.org/zone\" = \"one\"".parse().expect("TOML");
-        nodes[1].as_table_mut().expect("a node").insert("labels".to_owned(), labels.into());
-    });
+    let styx = operator.lab.host("styx");
+    styx.exec("rm /etc/modules-load.d/oceanid.conf").expect("a shell");
     let pending = status(operator, 2);
-    assert_eq!(node(&pending, "tethys")["drift"], true, "{pending}");
+    assert_eq!(node(&pending, "styx")["drift"], true, "{pending}");
     operator.run(&["bootstrap", "--yes"]).exits(0);
     status(operator, 0);
 }
