@@ -213,7 +213,8 @@ fn upstreams_settings_move_to_config_yaml(operator: &Operator) {
     let token = exec(operator, "tethys", &format!("cat {server}/token"));
     let password = token.rsplit(':').next().expect("a password");
     let config = "write-kubeconfig-mode: \"0600\"\nprotect-kernel-defaults: true\nsecrets-encryption: true\n\
-                  node-name: tethys\nflannel-backend: vxlan\nagent-token: canary-agent-token\n";
+                  node-name: tethys\nflannel-backend: vxlan\nagent-token: canary-agent-token\n\
+                  kubelet-arg: [fail-cgroupv1=false]\n";
     let datastore = exec(
         operator,
         "tethys",

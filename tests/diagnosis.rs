@@ -268,7 +268,8 @@ fn every_cause_has_a_name_of_its_own_and_is_tried_here() {
     let mut all: Vec<&str> = CAUSES.iter().map(|cause| cause.name).collect();
     let tried = SAID.iter().map(|(name, _)| *name).chain(["port-blocked", "duplicate-hostname"]);
     let mut tried: Vec<&str> = tried.collect();
-    (all.sort_unstable(), tried.sort_unstable());
+    all.sort_unstable();
+    tried.sort_unstable();
     tried.dedup();
     assert_eq!(all, tried);
 }

@@ -91,8 +91,8 @@ fn what_must_be_alike_is_alike_on_every_server() {
 fn one_server_begins_and_the_others_join_it_with_the_servers_token() {
     let cluster = servers(&["tethys", "styx"]);
     let (first, second) = (config(&cluster, "tethys"), config(&cluster, "styx"));
-    assert!(first.contains("cluster-init: true") && !first.contains("token-file:"), "{first}");
-    assert!(second.contains("server: ") && second.contains("token-file:"), "{second}");
+    assert!(first.contains("cluster-init: true") && !first.contains("\ntoken-file:"), "{first}");
+    assert!(second.contains("\nserver: ") && second.contains("\ntoken-file:"), "{second}");
     assert!(!second.contains("cluster-init"), "{second}");
     let seen = |token: &str| {
         let token = SecretString::from(token);
