@@ -186,9 +186,9 @@ fn every_node_is_ready(operator: &Operator) {
     for name in NODES {
         let ready = |line: &str| {
             let words: Vec<&str> = line.split_whitespace().collect();
-            words.starts_with(&[name, "ready"])
+            words.starts_with(&[name, "Ready"])
         };
-        assert!(listed.lines().any(ready), "{name} is not ready:\n{listed}");
+        assert!(listed.lines().any(ready), "{name} is not Ready:\n{listed}");
         let row = status.stdout.lines().find(|line| line.starts_with(name));
         assert!(row.is_some_and(|row| row.ends_with(" ready")), "{}", status.stdout);
     }

@@ -62,7 +62,7 @@ fn shown(operator: &Operator, said: &Said) -> String {
         text = text.replace(&host.address.to_string(), &format!("[{}]", host.name()));
     }
     let time = |word: &str| {
-        let word = word.trim_end_matches(',');
+        let word = word.trim_start_matches('(').trim_end_matches(',');
         word.parse::<f64>().is_ok()
             || word.chars().all(|c| c.is_ascii_digit() || c == ':') && word.contains(':')
     };
