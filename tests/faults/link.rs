@@ -54,9 +54,12 @@ fn a_link_cut_in_mid_upload_leaves_the_old_file() {
     let new = host.root().join("etc/rancher/k3s/config.yaml.oceanid-new");
     let old = fs::read(&path).expect("the old file");
 
-    let mut keys = toml::Table::new();
-    keys.insert("kubelet-arg".into(), "x".repeat(UPLOAD).into());
-    site.set("k3s", "server", keys);
+    // The lab's kernel needs the first.
+    let keys = |more: &[String]| {
+        let arguments = [&[String::from("fail-cgroupv1=false")], more].concat();
+        toml::Table::from_iter([(String::from("kubelet-arg"), arguments.into())])
+    };
+    site.set("k3s", "server", keys(&[format!("node-labels={}", "x".repeat(UPLOAD))]));
     let mut run = site.watch();
     run.reach("change-started", "file /etc/rancher/k3s/config.yaml");
     let begun = Instant::now();
@@ -71,7 +74,7 @@ fn a_link_cut_in_mid_upload_leaves_the_old_file() {
     assert_eq!(fs::read(&path).expect("the file"), old, "never half a file");
 
     host.mend().expect("mended");
-    site.unset("k3s", "server");
+    site.set("k3s", "server", keys(&[]));
     site.converge();
     assert_eq!(fs::read(&path).expect("the file"), old);
     let begun = Instant::now();
