@@ -83,8 +83,9 @@ const CASES: &[Case] = &[
     Case {
         host: "styx",
         name: "cgroup-v1",
-        breaks: "echo SIM_CGROUPS=v1 >>/etc/sim.env",
-        mends: "sed -i '/^SIM_CGROUPS/d' /etc/sim.env",
+        // The lab's kernel has the old hierarchy: what lets k3s take it is replaced.
+        breaks: "mkdir -p /etc/rancher/k3s/config.yaml.d; echo 'kubelet-arg: [v=1]' >/etc/rancher/k3s/config.yaml.d/90-test.yaml",
+        mends: "rm /etc/rancher/k3s/config.yaml.d/90-test.yaml",
         evidence: &["kubelet is configured to not run on a host using cgroup v1"],
         command: "on styx, add `systemd.unified_cgroup_hierarchy=1`",
     },
@@ -208,9 +209,9 @@ fn a_failing_join_says_why(operator: &Operator) {
         &unknown,
         &["cause: k3s", "does not know the key `bogus-key`", "evidence: flag provided"],
     );
-    meliae.exec("echo SIM_CGROUPS=v1 >>/etc/sim.env").expect("a shell");
+    meliae.exec(&format!("echo 'kubelet-arg: [v=1]' >{DROP_IN}")).expect("a shell");
     let refused = operator.run(&["join", "meliae", "--yes", "--json"]).exits(1);
-    meliae.exec("sed -i '/^SIM_CGROUPS/d' /etc/sim.env").expect("a shell");
+    meliae.exec(&format!("rm {DROP_IN}")).expect("a shell");
     let failed = refused.events("host-failed");
     let finding = &failed[0]["findings"][0];
     assert_eq!(finding["name"], "cgroup-v1", "{failed:?}");

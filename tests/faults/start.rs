@@ -11,7 +11,7 @@ fn lab() -> Lab {
     Lab::up(Topology::of(vec![HostSpec::new("tethys"), agent])).expect("a lab")
 }
 
-fn table(key: &str, value: &str) -> toml::Table {
+fn table(key: &str, value: impl Into<toml::Value>) -> toml::Table {
     let mut table = toml::Table::new();
     table.insert(key.to_owned(), value.into());
     table

@@ -1,6 +1,6 @@
 //! How fast the stand-in is: from the environment, else from `/etc/sim.env`, else a default.
 //!
-//! But for `SIM_NETWORK`, `SIM_CGROUPS` and `SIM_CLOCK`, nothing here changes what the program does,
+//! But for `SIM_NETWORK` and `SIM_CLOCK`, nothing here changes what the program does,
 //! only when.
 
 use std::time::Duration;
@@ -19,19 +19,8 @@ pub struct Settings {
     pub heartbeat: Duration,
     /// Without a heartbeat until Ready is Unknown (`SIM_GRACE`).
     pub grace: Option<Duration>,
-    /// Which hierarchy of cgroups the host has (`SIM_CGROUPS=v1`: the first, which Kubernetes refuses).
-    pub cgroups: Cgroups,
     /// Whether pods and what carries their packets exist (`SIM_NETWORK=none`: they do not).
     pub network: PodNetwork,
-}
-
-/// A hierarchy of cgroups.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cgroups {
-    /// Version 1.
-    First,
-    /// Version 2.
-    Second,
 }
 
 /// How much of a pod network there is.
@@ -65,10 +54,6 @@ impl Settings {
             taint: seconds("SIM_TAINT_DELAY").unwrap_or(Duration::from_secs(2)),
             heartbeat: seconds("SIM_HEARTBEAT").unwrap_or(Duration::from_secs(4)),
             grace: seconds("SIM_GRACE"),
-            cgroups: match text("SIM_CGROUPS").as_deref().map(str::trim) {
-                Some("v1") => Cgroups::First,
-                _ => Cgroups::Second,
-            },
             network: match text("SIM_NETWORK").as_deref().map(str::trim) {
                 Some("none") => PodNetwork::None,
                 _ => PodNetwork::Real,

@@ -46,7 +46,7 @@ async fn run(options: Options) -> anyhow::Result<()> {
     let ca = trusted_ca(&local, server, &token).await;
     let control = join(&local, &ca, &token, &options, &paths, &addresses).await;
     let settings = Settings::read();
-    fitness::cgroups(&options, &settings)?;
+    fitness::cgroups()?;
     fitness::network(&control, &settings)?;
     let kubelet = Kubelet { role: Role::Agent, options, version, settings, addresses };
     if kubelet.check().is_err() {

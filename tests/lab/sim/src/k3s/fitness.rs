@@ -1,31 +1,22 @@
 //! What k3s refuses a host or a configuration for before it says that it is up.
 
-use super::flags::Options;
 use super::network::Control;
 use crate::log;
-use crate::settings::{Cgroups, PodNetwork, Settings};
+use crate::settings::{PodNetwork, Settings};
 use anyhow::bail;
 use std::fs;
 
 const CONTROLLERS: &str = "/sys/fs/cgroup/cgroup.controllers";
 
-/// Checks the hierarchy of cgroups; of version 1 only where a test says so, as a lab's machine may have it.
+/// Checks that the host lets k3s count memory, where it has cgroups of version 2.
 ///
 /// # Errors
 /// k3s does not start with it.
-pub fn cgroups(options: &Options, settings: &Settings) -> anyhow::Result<()> {
+pub fn cgroups() -> anyhow::Result<()> {
     if let Ok(controllers) = fs::read_to_string(CONTROLLERS)
         && !controllers.split_whitespace().any(|name| name == "memory")
     {
         bail!("failed to find memory cgroup (v2)");
-    }
-    let allowed = options.list("kubelet-arg").iter().any(|one| one == "fail-cgroupv1=false");
-    if settings.cgroups == Cgroups::First && !allowed {
-        log::kubelet_error(
-            "run.go:72",
-            "\"command failed\" err=\"kubelet is configured to not run on a host using cgroup v1. cgroup v1 support is unsupported and will be removed in a future release\"",
-        );
-        bail!("kubelet exited: exit status 1");
     }
     Ok(())
 }

@@ -63,7 +63,7 @@ async fn run(options: Options) -> anyhow::Result<()> {
     // before that is not ready.
     tokio::time::sleep(settings.start).await;
     apiserver::check(&cluster.options)?;
-    fitness::cgroups(&cluster.options, &settings)?;
+    fitness::cgroups()?;
     majority(&cluster).await;
     if kubelet.check().is_err() {
         bail!("kubelet exited: exit status 1");

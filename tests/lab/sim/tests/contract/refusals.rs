@@ -179,12 +179,4 @@ fn cgroup_v1_and_certificates_of_another_time_are_refused() {
     agent.settings(&[]);
     agent.start(Role::Agent);
     agent.ready();
-    host.stop();
-    host.settings(&[("SIM_CGROUPS", "v1")]);
-    host.start(Role::Server);
-    assert_ne!(host.exit_code(), 0);
-    host.logged("kubelet is configured to not run on a host using cgroup v1", 1);
-    host.configure("cluster-init: true\nkubelet-arg: [\"fail-cgroupv1=false\"]\n");
-    host.start(Role::Server);
-    host.ready();
 }
