@@ -167,7 +167,7 @@ fn cgroup_v1_and_certificates_of_another_time_are_refused() {
         eprintln!("SKIPPED: needs another kernel, and another time");
         return;
     }
-    let mut host = server("cluster-init: true\n");
+    let host = server("cluster-init: true\n");
     let mut agent = agent(&host, "styx", "");
     for (ahead, side) in [("-7200", "is before"), ("40000000", "is after")] {
         agent.settings(&[("SIM_CLOCK", ahead)]);
