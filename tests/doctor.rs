@@ -336,11 +336,11 @@ fn no_wireguard(operator: &Operator) -> String {
     tethys.exec("cp /usr/bin/ip /run/lab-ip").expect("a shell");
     let wrapper = "#!/bin/sh\ncase \"$*\" in *wireguard*) exit 2 ;; esac\nexec /run/lab-ip \"$@\"";
     tethys.pretend("/usr/bin/ip", wrapper).expect("a fault");
-    restarted(tethys, &format!("sed -i 's/: vxlan/: wireguard-native/' {CONFIG}"));
+    restarted(tethys, &format!("sed -i \"s/'vxlan'/'wireguard-native'/\" {CONFIG}"));
     let evidence = ["could not create wireguard interface: operation not supported"];
     let told = seen(operator, "tethys", "no-wireguard", &evidence, "flannel-backend = \"vxlan\"");
     tethys.reveal("/usr/bin/ip").expect("mended");
-    restarted(tethys, &format!("sed -i 's/: wireguard-native/: vxlan/' {CONFIG}"));
+    restarted(tethys, &format!("sed -i \"s/'wireguard-native'/'vxlan'/\" {CONFIG}"));
     is_well_again(operator, "tethys");
     told
 }

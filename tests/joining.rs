@@ -261,7 +261,7 @@ fn a_host_under_an_old_name_is_refused_until_that_is_replaced(operator: &Operato
         "meliae",
         "systemctl disable -q --now k3s-agent; \
          umount -R /var/lib/rancher /run/k3s /var/lib/kubelet 2>/dev/null || :; \
-         rm -rf /etc/rancher /var/lib/rancher /var/lib/oceanid /usr/local/bin/k3s /etc/systemd/system/k3s*; \
+         rm -rf /etc/rancher /var/lib/rancher /var/lib/oceanid /usr/local/bin/k3s* /etc/systemd/system/k3s*; \
          systemctl daemon-reload",
     );
     let said = operator.run(&["join", "meliae", "--yes"]).exits(1);

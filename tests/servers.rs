@@ -92,7 +92,7 @@ fn status_tells_of_one_that_is_gone(operator: &Operator) {
     soon("status to tell", || {
         let status = operator.run(&["status"]);
         let row = status.stdout.lines().find(|line| line.starts_with("meliae"));
-        status.code == 1 && row.is_some_and(|row| row.contains("Ready is Unknown"))
+        status.code == 1 && row.is_some_and(|row| row.ends_with(" not ready"))
     });
 }
 
