@@ -155,7 +155,7 @@ fn every_known_cause_is_found_with_its_evidence_and_what_to_type() {
         told.push_str(&found(&operator, case));
     }
     told.push_str(&a_clock_that_is_wrong(&operator));
-    told.push_str(&no_memory_controller(&operator));
+    no_memory_controller(&operator);
     told.push_str(&no_wireguard(&operator));
     told.push_str(&a_full_disk(&operator));
     told.push_str(&an_unreachable_host(&operator));
@@ -317,17 +317,16 @@ fn a_clock_that_is_wrong(operator: &Operator) -> String {
     told
 }
 
-fn no_memory_controller(operator: &Operator) -> String {
+fn no_memory_controller(operator: &Operator) {
     let styx = operator.lab.host("styx");
     // Of an older hierarchy there is only a folder, which nobody may write to.
     styx.exec("mount -o remount,rw /sys/fs/cgroup 2>/dev/null || :").expect("a shell");
     styx.pretend(CONTROLLERS, "cpu io pids").expect("a fault");
     restarted(styx, ":");
     let evidence = ["failed to find memory cgroup (v2)", "has no `memory`: cpu io pids"];
-    let told = seen(operator, "styx", "cgroup-memory", &evidence, "cgroup_enable=memory");
+    seen(operator, "styx", "cgroup-memory", &evidence, "cgroup_enable=memory");
     styx.reveal(CONTROLLERS).expect("mended");
     restarted(styx, ":");
-    told
 }
 
 /// A kernel without `WireGuard`, also where this machine's has it.

@@ -13,6 +13,7 @@ const LONG: &[&str] = &["packages", "program /usr/local/bin/k3s", "unit k3s.serv
 
 /// Files whose content is of one host alone: keys made at a start, caches with times in them.
 const OWN: &[&str] = &[
+    "/etc/rancher/k3s/agent-token",
     "/etc/rancher/k3s/config.yaml",
     "/etc/rancher/k3s/k3s.yaml",
     "/etc/rancher/node/password",
