@@ -32,4 +32,5 @@ pub mod sshd;
 pub mod step;
 pub mod steps;
 pub mod templates;
+pub mod tls;
 pub mod tunnel;

@@ -16,6 +16,7 @@ use crate::remote::{AnyRemote, Remote as _};
 use crate::report::{Diffs, Event, Exit, Observer as _};
 use crate::script::Script;
 use crate::secret;
+use crate::tls;
 
 /// Proves that nothing is left to change, tells what is open besides, then asks the API from here.
 pub async fn run(context: &Context, target: Target) -> anyhow::Result<Exit> {
@@ -129,9 +130,7 @@ async fn prove_paths(context: &Context, members: &[&Member<'_, AnyRemote>]) -> a
 
 /// SHA-256 of the CA that the API shows to anybody; the join token tells whether it is the right one.
 async fn ca_seen_from_here(endpoint: &str) -> anyhow::Result<String> {
-    // A second installation changes nothing: it is the same provider.
-    drop(rustls::crypto::ring::default_provider().install_default());
-    let client = reqwest::Client::builder()
+    let client = tls::client()
         .tls_danger_accept_invalid_certs(true)
         .no_proxy()
         .timeout(Duration::from_secs(10))

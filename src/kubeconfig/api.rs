@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::Access;
 use crate::secret;
+use crate::tls;
 
 /// How long the API may take to answer.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -25,10 +26,8 @@ impl Access {
     /// # Errors
     /// When it cannot be reached, shows another certificate or does not let us in.
     pub async fn call(&self) -> anyhow::Result<String> {
-        // A second installation changes nothing: it is the same provider.
-        drop(rustls::crypto::ring::default_provider().install_default());
         let mut url = Url::parse(&self.server).context("its address is no URL")?;
-        let mut builder = reqwest::Client::builder()
+        let mut builder = tls::client()
             .tls_certs_only(Certificate::from_pem_bundle(&self.ca).context("its CA is none")?)
             .identity(self.identity()?)
             .timeout(ANSWER);

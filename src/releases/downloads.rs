@@ -11,6 +11,7 @@ use tokio::io::AsyncWriteExt as _;
 
 use super::NoSums;
 use crate::cluster::Sources;
+use crate::tls;
 
 /// How long a short answer may take to arrive.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -41,9 +42,7 @@ impl Downloads {
     }
 
     fn builder(&self) -> reqwest::Result<reqwest::ClientBuilder> {
-        // A second installation changes nothing: it is the same provider.
-        drop(rustls::crypto::ring::default_provider().install_default());
-        let mut builder = Client::builder()
+        let mut builder = tls::client()
             .connect_timeout(DEADLINE)
             .user_agent(concat!("oceanid/", env!("CARGO_PKG_VERSION")));
         if let Some(proxy) = &self.sources.proxy {
