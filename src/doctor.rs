@@ -7,14 +7,12 @@ use serde::Serialize;
 use crate::cluster::{Cluster, Host, Role};
 
 pub use causes::{CAUSES, Cause, Evidence, Proof};
-pub use certificates::Certificate;
 pub use examine::{Examined, examine};
 pub use journal::Journal;
 pub use observed::{Answered, Disk, Observed, UnitSeen};
 pub use script::{Since, ask};
 
 mod causes;
-mod certificates;
 mod commands;
 mod examine;
 mod journal;

@@ -3,10 +3,12 @@
 use std::path::Path;
 use std::process::Command;
 
+use jiff::Timestamp;
+use oceanid::certificate::Certificate;
 use oceanid::cluster::Cluster;
 use oceanid::doctor::{
-    Answered, CAUSES, Certificate, Disk, Finding, Journal, Known, Namesake, Observed, Patient,
-    Since, UnitSeen, ask, diagnose,
+    Answered, CAUSES, Disk, Finding, Journal, Known, Namesake, Observed, Patient, Since, UnitSeen,
+    ask, diagnose,
 };
 use oceanid::remote::Output;
 
@@ -128,9 +130,11 @@ fn seen() -> Observed {
     }
 }
 
-fn certificate(ends: i64) -> Certificate {
+fn certificate(ends: i64) -> (String, Certificate) {
     let path = String::from("/var/lib/rancher/k3s/agent/client-kubelet.crt");
-    Certificate { path, begins: 0, ends }
+    let time = |second| Timestamp::from_second(second).expect("a time");
+    let subject = String::from("CN=system:node:styx");
+    (path, Certificate { subject, begins: time(0), ends: time(ends), is_authority: false })
 }
 
 fn found(seen: Observed, lines: &[&str], server: Known) -> Vec<Finding> {

@@ -5,8 +5,8 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::certificates::Certificate;
 use super::journal::Journal;
+use crate::certificate::Certificate;
 use crate::remote::Output;
 
 /// What a host showed.
@@ -38,8 +38,8 @@ pub struct Observed {
     pub api: Option<Answered>,
     /// The CA's hash that the API shows there.
     pub ca: Option<String>,
-    /// The certificates of k3s.
-    pub certificates: Vec<Certificate>,
+    /// The certificates of k3s, by their files.
+    pub certificates: Vec<(String, Certificate)>,
 }
 
 /// Room on a file system.
@@ -164,7 +164,9 @@ impl Observed {
                 ("api", _) => seen.api = Some(Answered::read(&lines)),
                 ("certificate", path) => {
                     let pem = format!("{}\n", lines.join("\n"));
-                    seen.certificates.extend(Certificate::read(path, &pem));
+                    // A file that holds none is passed over.
+                    let read = Certificate::first(pem.as_bytes()).ok();
+                    seen.certificates.extend(read.map(|one| (path.to_owned(), one)));
                 }
                 ("journal", _) => journal = Journal::new(lines),
                 _ => {}

@@ -1,5 +1,6 @@
 //! What a host shows when it has a cause, in words; nothing when it does not.
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{Answered, Patient};
@@ -155,16 +156,13 @@ pub fn namesake(patient: &Patient<'_>) -> Option<String> {
 
 pub fn expired(patient: &Patient<'_>) -> Option<String> {
     // What is over by the operator's clock; a clock that is wrong is another cause.
-    let over = |ends: i64| {
-        jiff::Timestamp::from_second(ends)
-            .ok()
-            .filter(|ends| ends.as_duration().as_secs_f64() < patient.now)
-    };
+    let over = |ends: &Timestamp| ends.as_duration().as_secs_f64() < patient.now;
     let found = patient
         .seen
         .certificates
         .iter()
-        .filter_map(|certificate| Some((over(certificate.ends)?, &certificate.path)))
+        .map(|(path, certificate)| (certificate.ends, path))
+        .filter(|(ends, _)| over(ends))
         .min()?;
     let (ends, path) = found;
     Some(format!("{path} was valid until {}", ends.strftime("%F %H:%M UTC")))
