@@ -13,7 +13,7 @@ use crate::secret::SecretRef;
 
 pub use baseline::{Baseline, CertManager, Gitops};
 pub use beside::Tunnel;
-pub use k3s::{Datastore, Delivery, K3s, Sources};
+pub use k3s::{Datastore, Delivery, K3s, Sources, minor};
 
 mod baseline;
 mod beside;
@@ -167,6 +167,17 @@ pub enum Role {
     Server,
     /// Runs workloads.
     Agent,
+}
+
+impl Role {
+    /// The systemd unit that runs k3s in that role.
+    #[must_use]
+    pub const fn unit(self) -> &'static str {
+        match self {
+            Self::Server => "k3s.service",
+            Self::Agent => "k3s-agent.service",
+        }
+    }
 }
 
 /// How a host is reached: what cluster.toml says goes before `~/.ssh/config`.

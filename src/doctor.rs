@@ -97,7 +97,7 @@ impl Patient<'_> {
     /// The unit that runs k3s there.
     #[must_use]
     pub fn unit(&self) -> &'static str {
-        unit(self.host.role)
+        self.host.role.unit()
     }
 
     /// The step that brings k3s about there.
@@ -116,15 +116,6 @@ impl Patient<'_> {
             Role::Server => "[k3s.server]",
             Role::Agent => "[k3s.agent]",
         }
-    }
-}
-
-/// The unit that runs k3s in that role.
-#[must_use]
-pub fn unit(role: Role) -> &'static str {
-    match role {
-        Role::Server => "k3s.service",
-        Role::Agent => "k3s-agent.service",
     }
 }
 

@@ -210,7 +210,7 @@ impl Health {
         self.certificates.sort_by_key(|(name, certificate)| (certificate.ends, name.clone()));
         let leaves = self.certificates.iter().filter(|(_, one)| !one.is_authority);
         let due: Vec<_> = leaves.filter(|(_, one)| one.days_left(now) <= RENEWED).collect();
-        let unit = if self.role == Role::Server { "k3s" } else { "k3s-agent" };
+        let unit = self.role.unit().trim_end_matches(".service");
         if let Some((name, first)) = due.first() {
             let (left, count) = (first.days_left(now), due.len());
             let text = format!("a restart of {unit} renews {count} of its certificates");

@@ -85,7 +85,7 @@ pub fn server(cluster: &Cluster, host: &Host, facts: &Facts) -> anyhow::Result<M
     let k3s = &cluster.k3s;
     let mut names = vec![k3s.endpoint.clone()];
     names.extend(k3s.tls_san.iter().filter(|name| **name != k3s.endpoint).cloned());
-    let wireguard = k3s.flannel_backend == "wireguard-native";
+    let wireguard = k3s.wants_wireguard();
     let (apiserver, manager) = if k3s.cis {
         (cis::apiserver(Disk::of(facts)), cis::controller_manager())
     } else {

@@ -1,7 +1,6 @@
 //! HTTPS from this machine: one provider of cryptography for every client.
 
 /// The start of an HTTPS client.
-#[must_use]
 pub fn client() -> reqwest::ClientBuilder {
     // A second installation changes nothing: it is the same provider.
     drop(rustls::crypto::ring::default_provider().install_default());

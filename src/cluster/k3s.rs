@@ -53,6 +53,26 @@ pub struct K3s {
     pub ready: Duration,
 }
 
+impl K3s {
+    /// Whether traffic between pods of different nodes is encrypted by `WireGuard`.
+    #[must_use]
+    pub fn wants_wireguard(&self) -> bool {
+        self.flannel_backend == "wireguard-native"
+    }
+
+    /// Whether the kubelet refuses the old hierarchy of cgroups, as it does from 1.35 on; a channel counts as newer.
+    #[must_use]
+    pub fn refuses_old_cgroups(&self) -> bool {
+        minor(&self.version).is_none_or(|minor| minor >= 35)
+    }
+}
+
+/// `36` of `v1.36.3+k3s1` and of `v1.36`; none of a channel's name.
+#[must_use]
+pub fn minor(version: &str) -> Option<u32> {
+    version.strip_prefix("v1.")?.split('.').next()?.parse().ok()
+}
+
 /// Where downloads come from.
 #[derive(Debug, Clone, Default)]
 pub struct Sources {

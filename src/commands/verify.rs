@@ -111,7 +111,7 @@ async fn prove_paths(context: &Context, members: &[&Member<'_, AnyRemote>]) -> a
             continue;
         }
         // Without encryption pods reach a host behind NAT as little as others do.
-        if host.behind_nat && cluster.k3s.flannel_backend != "wireguard-native" {
+        if host.behind_nat && !cluster.k3s.wants_wireguard() {
             let backend = &cluster.k3s.flannel_backend;
             tell(
                 context,

@@ -1,6 +1,6 @@
 //! What to type next for each cause, with the names of this cluster in it.
 
-use super::{Answered, Patient, signs, unit};
+use super::{Answered, Patient, signs};
 use crate::cluster::Role;
 
 pub fn full_disk(patient: &Patient<'_>) -> String {
@@ -150,5 +150,5 @@ pub fn expired(patient: &Patient<'_>) -> String {
         Some(_) => (&patient.host.name, patient.host.role),
         None => (&first.name, first.role),
     };
-    format!("on {host}, `systemctl restart {}` renews it", unit(role))
+    format!("on {host}, `systemctl restart {}` renews it", role.unit())
 }

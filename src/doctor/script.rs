@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::unit;
 use crate::cluster::{Cluster, Host};
 use crate::kube::{self, Identity};
 use crate::script::{Script, quote};
@@ -99,8 +98,8 @@ fi
 /// The script for `host`; `curl` may wait there, so the deadline is not the shortest.
 #[must_use]
 pub fn ask(cluster: &Cluster, host: &Host, since: Since) -> Script {
-    let mut text = format!("unit={}\n{ASK}", quote(unit(host.role)));
-    if cluster.k3s.flannel_backend == "wireguard-native" {
+    let mut text = format!("unit={}\n{ASK}", quote(host.role.unit()));
+    if cluster.k3s.wants_wireguard() {
         text.push_str(ASK_WIREGUARD);
     }
     if host.name != cluster.first_server().name {

@@ -11,8 +11,6 @@ const LEAST_FREE: u64 = 64 << 20;
 const LEAST_INODES: u64 = 200;
 /// Beyond it certificates of one host are not yet valid on another, seconds.
 const SKEW: f64 = 30.0;
-/// The release from which the kubelet refuses cgroup v1.
-const REFUSES_V1: u32 = 35;
 /// What the kubelet insists on.
 const SYSCTLS: [(&str, &str); 4] = [
     ("vm/panic_on_oom", "0"),
@@ -78,8 +76,7 @@ fn span(seconds: f64) -> String {
 }
 
 pub fn cgroup_v1(patient: &Patient<'_>) -> Option<String> {
-    let minor = patient.cluster.k3s.version.split('.').nth(1)?.parse::<u32>().ok();
-    let refused = minor.is_none_or(|minor| minor >= REFUSES_V1);
+    let refused = patient.cluster.k3s.refuses_old_cgroups();
     // A container shows the hierarchies of the machine below; what its k3s says is proof enough.
     let v1 = patient.seen.cgroups.as_deref() == Some("v1") && !patient.seen.container;
     (v1 && refused && !patient.seen.unit.is_active())

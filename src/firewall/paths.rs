@@ -26,9 +26,10 @@ exit 1
 /// It succeeds where k3s does not run and where there are no pods. Its last line says what does not work.
 #[must_use]
 pub fn paths_hold(cluster: &Cluster, host: &Host) -> String {
-    let (unit, api) = match host.role {
-        Role::Server => ("k3s.service", String::from("127.0.0.1")),
-        Role::Agent => ("k3s-agent.service", cluster.k3s.endpoint.clone()),
+    let unit = host.role.unit();
+    let api = match host.role {
+        Role::Server => "127.0.0.1",
+        Role::Agent => &cluster.k3s.endpoint,
     };
     let api = quote(&format!("https://{api}:6443/ping"));
     format!(

@@ -132,12 +132,8 @@ fn address(host: &Host, interfaces: &[(&str, IpNet)]) -> Option<Fault> {
     }
 }
 
-fn wants_wireguard(cluster: &Cluster) -> bool {
-    cluster.k3s.flannel_backend == "wireguard-native"
-}
-
 fn wireguard(cluster: &Cluster, facts: &Facts) -> Option<Fault> {
-    let missing = wants_wireguard(cluster) && !facts.has_wireguard && !facts.container;
+    let missing = cluster.k3s.wants_wireguard() && !facts.has_wireguard && !facts.container;
     missing.then(|| {
         Fault::new(
             format!("its kernel {} has no WireGuard, which `wireguard-native` needs", facts.kernel),
@@ -149,7 +145,7 @@ fn wireguard(cluster: &Cluster, facts: &Facts) -> Option<Fault> {
 
 /// What can be neither seen nor ruled out.
 fn doubt(cluster: &Cluster, facts: &Facts) -> Option<&'static str> {
-    let hidden = wants_wireguard(cluster) && !facts.has_wireguard && facts.container;
+    let hidden = cluster.k3s.wants_wireguard() && !facts.has_wireguard && facts.container;
     hidden.then_some(
         "it is a container, from which WireGuard is not to be seen: the machine below must have it",
     )
@@ -166,7 +162,7 @@ fn cgroups(cluster: &Cluster, host: &Host, facts: &Facts) -> Option<Fault> {
     let allowed = arguments.into_iter().flatten().any(|entry| {
         entry.as_str().is_some_and(|entry| entry.trim_start_matches('-') == "fail-cgroupv1=false")
     });
-    let refused = old && !allowed && minor(&cluster.k3s.version).is_none_or(|minor| minor >= 35);
+    let refused = old && !allowed && cluster.k3s.refuses_old_cgroups();
     refused.then(|| {
         Fault::new(
             format!("it has cgroups of version 1, and k3s {} wants version 2", cluster.k3s.version),
@@ -174,11 +170,6 @@ fn cgroups(cluster: &Cluster, host: &Host, facts: &Facts) -> Option<Fault> {
              `kubelet-arg = [\"fail-cgroupv1=false\"]`",
         )
     })
-}
-
-/// `36` of `v1.36.3+k3s1` and of `v1.36`; none of a channel's name.
-fn minor(version: &str) -> Option<u32> {
-    version.strip_prefix("v1.")?.split('.').next()?.parse().ok()
 }
 
 /// The network that a node is in among the others.

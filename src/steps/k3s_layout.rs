@@ -28,9 +28,10 @@ impl Layout {
     /// # Errors
     /// When oceanid.lock has no hash for this host.
     pub fn new(inputs: &Inputs<'_>, config: &File) -> anyhow::Result<Self> {
-        let (name, role) = match inputs.host.role {
-            Role::Server => ("k3s.service", "server"),
-            Role::Agent => ("k3s-agent.service", "agent"),
+        let name = inputs.host.role.unit();
+        let role = match inputs.host.role {
+            Role::Server => "server",
+            Role::Agent => "agent",
         };
         let path = format!("/etc/systemd/system/{name}");
         let environment = format!("{path}.env");

@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::{Fault, beyond_routes, doubt, faults, minor};
-use crate::cluster::Cluster;
+use super::{Fault, beyond_routes, doubt, faults};
+use crate::cluster::{Cluster, minor};
 use crate::facts::{self, Facts};
 use crate::remote::Output;
 
