@@ -203,7 +203,8 @@ fn a_failing_join_says_why(operator: &Operator) {
     tells(&blocked, &["cause: port 6443 of", "evidence: from there, https://", "try: `oceanid"]);
     let unknown = join(
         &format!("mkdir -p {CONFIG}.d; echo 'bogus-key: 1' >{DROP_IN}"),
-        &format!("rm {DROP_IN}"),
+        // Started once more, it would join while the next run asks both hosts who is in.
+        &format!("systemctl stop k3s-agent; rm {DROP_IN}"),
     );
     tells(
         &unknown,
