@@ -12,12 +12,18 @@ use serde::{Deserialize, Serialize};
 use crate::secret::SecretRef;
 
 pub use baseline::{Baseline, CertManager, Gitops};
-pub use beside::Tunnel;
+pub use cloudflare::Cloudflare;
+pub use gpu::Gpu;
 pub use k3s::{Datastore, Delivery, K3s, Sources, minor};
+pub use triton::Triton;
+pub use tunnel::{Cloudflared, Tunnel};
 
 mod baseline;
-mod beside;
+mod cloudflare;
+mod gpu;
 mod k3s;
+mod triton;
+mod tunnel;
 
 /// The whole cluster, valid by construction.
 #[derive(Debug, Clone)]
@@ -36,10 +42,16 @@ pub struct Cluster {
     pub guard: Duration,
     /// What the cluster begins with.
     pub baseline: Baseline,
-    /// The way in from outside.
-    pub tunnel: Option<Tunnel>,
-    /// The container images that oceanid runs itself.
-    pub images: Vec<String>,
+    /// What nodes with a GPU get.
+    pub gpu: Option<Gpu>,
+    /// The inference server, on nodes with a GPU.
+    pub triton: Option<Triton>,
+    /// The ways in from outside, in the order of the file.
+    pub tunnels: Vec<Tunnel>,
+    /// The program that keeps them open.
+    pub cloudflared: Cloudflared,
+    /// What oceanid keeps in order at Cloudflare.
+    pub cloudflare: Option<Cloudflare>,
 }
 
 /// One node as it is meant to be.
@@ -215,6 +227,18 @@ impl Cluster {
     #[must_use]
     pub fn host(&self, name: &str) -> Option<&Host> {
         self.hosts.iter().find(|host| host.name == name)
+    }
+
+    /// The tunnel that ends on the host of that name.
+    #[must_use]
+    pub fn tunnel(&self, node: &str) -> Option<&Tunnel> {
+        self.tunnels.iter().find(|tunnel| tunnel.node == node)
+    }
+
+    /// The container images that oceanid runs itself, as cluster.toml names them.
+    #[must_use]
+    pub fn images(&self) -> Vec<&str> {
+        self.triton.iter().map(|triton| triton.image.as_str()).collect()
     }
 
     /// The servers, in the order of the file.

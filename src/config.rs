@@ -2,8 +2,8 @@
 
 mod baseline;
 mod caution;
+mod cloudflare;
 mod cron;
-mod extra;
 mod file;
 mod finding;
 mod further;
@@ -11,6 +11,7 @@ mod harden;
 mod k3s;
 mod k3s_keys;
 mod mask;
+mod names;
 mod network;
 mod nodes;
 mod reach;
@@ -21,6 +22,8 @@ mod sources;
 pub(crate) mod suggest;
 mod syntax;
 mod topology;
+mod triton;
+mod tunnels;
 mod written;
 
 use std::fmt;
@@ -30,11 +33,11 @@ use std::time::Duration;
 use serde::Deserialize;
 use toml::de::DeTable;
 
-pub use self::file::{File, GitopsTool};
+pub use self::file::{File, GitopsTool, GpuRuntime};
 pub use self::finding::{Diagnostic, Paint, Severity};
 use self::finding::{Finding, Findings};
 pub use self::syntax::is_version;
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Gpu};
 
 /// A file without errors.
 #[derive(Debug, Clone)]
@@ -117,10 +120,13 @@ fn cluster(file: &File, out: &mut Findings) -> Option<Cluster> {
     let hosts = nodes::read(file, out);
     let k3s = k3s::read(file, networks, &hosts, out);
     let sources = sources::read(&file.sources, out);
-    extra::check(file, out);
+    names::check(file, out);
     let baseline = baseline::read(file, out);
     servers::check(file, out);
-    let (tunnel, images) = extra::beside(file);
+    let gpu = file.gpu.as_ref().map(|gpu| Gpu { runtime: *gpu.runtime.value() });
+    let triton = triton::read(file, out);
+    let (tunnels, cloudflared) = (tunnels::read(file, out), tunnels::program(file, out));
+    let cloudflare = cloudflare::read(file);
     caution::check(file, out);
     topology::check(file, &hosts, out);
     Some(Cluster {
@@ -131,8 +137,11 @@ fn cluster(file: &File, out: &mut Findings) -> Option<Cluster> {
         sources: sources?,
         guard: Duration::from_secs(*file.cluster.guard_seconds.value()),
         baseline,
-        tunnel,
-        images,
+        gpu,
+        triton,
+        tunnels,
+        cloudflared,
+        cloudflare,
     })
 }
 

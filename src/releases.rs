@@ -210,14 +210,14 @@ impl Releases {
     }
 
     /// Asks for everything anew: for k3s whatever cluster.toml says of `arches` and of those that were
-    /// locked, for the tunnel `beside`.
+    /// locked, for cloudflared `beside`.
     ///
     /// # Errors
     /// As [`Self::resolve`], and when a container registry does not answer.
     pub async fn resolve_anew(
         &self,
         cluster: &Cluster,
-        tunnel: &[Arch],
+        beside: &[Arch],
         progress: &downloads::Progress<'_>,
     ) -> anyhow::Result<Self> {
         let downloads = Downloads::new(&cluster.sources);
@@ -233,14 +233,14 @@ impl Releases {
                 done => done?,
             }
         }
-        if let Some(tunnel_wanted) = &cluster.tunnel {
+        if !cluster.tunnels.is_empty() {
             let old = self.cloudflared.as_ref();
-            let wanted = cloudflared::lock(&downloads, tunnel_wanted, old, tunnel, progress);
+            let wanted = cloudflared::lock(&downloads, &cluster.cloudflared, old, beside, progress);
             new.cloudflared = Some(wanted.await?);
         }
-        for image in &cluster.images {
+        for image in cluster.images() {
             if let Some(digest) = registry::digest(&downloads, image).await? {
-                new.images.insert(image.clone(), digest);
+                new.images.insert(image.to_owned(), digest);
             }
         }
         Ok(new)

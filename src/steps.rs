@@ -7,7 +7,10 @@ use crate::secret::Endpoint;
 use crate::step::Step;
 
 pub mod baseline;
+mod cloudflared;
+mod docker;
 mod etcd;
+mod gpu;
 mod harden;
 mod k3s_agent;
 mod k3s_config;
@@ -16,7 +19,9 @@ mod k3s_layout;
 mod k3s_server;
 mod k3s_version;
 mod nodes;
+mod nvidia;
 mod prepare;
+mod triton;
 mod ways;
 
 pub use k3s_join::taken;
@@ -119,6 +124,13 @@ pub const ALL: &[Entry] = &[
         build: harden::firewall,
     },
     Entry {
+        name: "nvidia",
+        about: "GPU: driver checked, container toolkit, CDI",
+        wave: Wave::Host,
+        concerns: |cluster, host| host.gpu && cluster.gpu.is_some(),
+        build: nvidia::nvidia,
+    },
+    Entry {
         name: "k3s-server",
         about: "the k3s server: verified program, configuration, unit, Ready",
         wave: Wave::Host,
@@ -147,6 +159,27 @@ pub const ALL: &[Entry] = &[
         build: k3s_agent::k3s_agent,
     },
     Entry {
+        name: "docker",
+        about: "the container engine that Triton runs in",
+        wave: Wave::Host,
+        concerns: |cluster, host| host.gpu && cluster.triton.is_some(),
+        build: docker::docker,
+    },
+    Entry {
+        name: "triton",
+        about: "the inference server: image, unit, every model ready",
+        wave: Wave::Host,
+        concerns: |cluster, host| host.gpu && cluster.triton.is_some(),
+        build: triton::triton,
+    },
+    Entry {
+        name: "cloudflared",
+        about: "the tunnel that ends on a node: program, unit, edge connected",
+        wave: Wave::Host,
+        concerns: |cluster, host| cluster.tunnel(&host.name).is_some(),
+        build: cloudflared::cloudflared,
+    },
+    Entry {
         name: "nodes",
         about: "labels and taints of every node, through the API",
         wave: Wave::Cluster,
@@ -159,5 +192,16 @@ pub const ALL: &[Entry] = &[
         wave: Wave::Cluster,
         concerns: |cluster, host| host.name == cluster.first_server().name,
         build: baseline::baseline,
+    },
+    Entry {
+        name: "gpu",
+        about: "GPU: device plugin, and as many GPUs as expected in the cluster",
+        wave: Wave::Cluster,
+        concerns: |cluster, host| {
+            cluster.gpu.is_some()
+                && cluster.hosts.iter().any(|host| host.gpu)
+                && host.name == cluster.first_server().name
+        },
+        build: gpu::gpu,
     },
 ];

@@ -21,7 +21,7 @@ pub async fn run(context: &Context) -> anyhow::Result<Exit> {
         Err(exit) => return Ok(exit),
     };
     let teller = &context.teller;
-    let node = context.cluster.tunnel.as_ref().map(|tunnel| tunnel.node.as_str());
+    let node = context.cluster.tunnels.first().map(|tunnel| tunnel.node.as_str());
     let progress = |text: &str| {
         if let Some(host) = node {
             teller.on(&Event::Progress { host, text });
@@ -47,28 +47,37 @@ pub async fn run(context: &Context) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// The architectures that cloudflared is locked for: those that were, else that of the tunnel's node.
+/// The architectures that cloudflared is locked for: those that were, and those of the tunnels' nodes.
 async fn tunnel_arches(
     context: &Context,
     old: &Releases,
 ) -> anyhow::Result<Result<Vec<Arch>, Exit>> {
-    let Some(tunnel) = &context.cluster.tunnel else { return Ok(Ok(Vec::new())) };
+    let nodes: Vec<String> =
+        context.cluster.tunnels.iter().map(|tunnel| tunnel.node.clone()).collect();
+    if nodes.is_empty() {
+        return Ok(Ok(Vec::new()));
+    }
     let locked = old.cloudflared.as_ref().map(|release| &release.sha256);
     let known = |arch: &Arch| locked.is_some_and(|sums| sums.contains_key(arch.name()));
     let known: Vec<Arch> = Arch::ALL.into_iter().filter(known).collect();
     if !known.is_empty() {
         return Ok(Ok(known));
     }
-    let selection = context.whole(vec![tunnel.node.clone()])?;
+    let selection = context.whole(nodes.clone())?;
     let dialer = context.dialer()?;
-    let fleet = context.fleet(&dialer, &selection, 1, "lock");
+    let fleet = context.fleet(&dialer, &selection, 10, "lock");
     let members = match context.muster(&fleet).await {
         Ok(members) => members,
         Err(exit) => return Ok(Err(exit)),
     };
-    let node = members.iter().find(|member| member.host.name == tunnel.node);
-    let node = node.context("the node of the tunnel is not there")?;
-    Ok(Ok(vec![node.facts.arch().with_context(|| format!("`{}` is not fit", tunnel.node))?]))
+    let mut arches = Vec::new();
+    for member in members.iter().filter(|member| nodes.contains(&member.host.name)) {
+        let name = &member.host.name;
+        arches.push(member.facts.arch().with_context(|| format!("`{name}` is not fit"))?);
+    }
+    arches.sort_unstable();
+    arches.dedup();
+    Ok(Ok(arches))
 }
 
 /// A hash that changes under a version that does not: somebody replaced what was released.

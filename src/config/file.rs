@@ -12,18 +12,24 @@ use super::written::Written;
 use crate::secret::SecretRef;
 
 pub use baseline::{BaselineSection, CertManagerSection, GitopsSection, GitopsTool};
-pub use gpu::{GpuSection, TritonSection, TunnelSection};
+pub use cloudflare::CloudflareSection;
+pub use gpu::{GpuRuntime, GpuSection};
 pub use harden::HardenSection;
 pub use k3s::{BuiltIn, Component, DatastoreKind, FlannelBackend, K3sSection};
 pub use node::NodeSection;
 pub use sources::SourcesSection;
+pub use triton::TritonSection;
+pub use tunnel::{CloudflaredSection, TunnelSection};
 
 mod baseline;
+mod cloudflare;
 mod gpu;
 mod harden;
 mod k3s;
 mod node;
 mod sources;
+mod triton;
+mod tunnel;
 
 /// Further settings of k3s, by name.
 pub type Settings = BTreeMap<Written<String>, Written<Value>>;
@@ -52,8 +58,13 @@ pub struct File {
     pub gpu: Option<Written<GpuSection>>,
     /// The Triton inference server, on nodes with `gpu = true`.
     pub triton: Option<Written<TritonSection>>,
-    /// A Cloudflare tunnel, through which the world reaches one node that has no public address.
-    pub tunnel: Option<Written<TunnelSection>>,
+    /// The tunnels of Cloudflare, through which the world reaches nodes that have no public address:
+    /// one `[[tunnel]]` for each.
+    pub tunnel: Vec<Written<TunnelSection>>,
+    /// The program that keeps tunnels open, on every node with one.
+    pub cloudflared: CloudflaredSection,
+    /// What oceanid keeps in order at Cloudflare itself: tunnels, names, who may come in.
+    pub cloudflare: Option<Written<CloudflareSection>>,
     /// Where downloads come from, for mirrors and closed networks. Everything that is fetched is
     /// compared with a known SHA-256, wherever it comes from.
     pub sources: SourcesSection,

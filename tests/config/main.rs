@@ -279,7 +279,7 @@ fn bad_sections_and_broken_syntax_are_refused() {
         ("triton without gpu", least_with("[triton]\nimage = \"triton\"\nmodels = \"models\"\n")),
         (
             "tunnel",
-            least_with("[tunnel]\nhostname = \"a b\"\nnode = \"on\"\ntoken = \"hunter2\"\n"),
+            least_with("[[tunnel]]\nhostname = \"a b\"\nnode = \"on\"\ntoken = \"hunter2\"\n"),
         ),
         (
             "sources",

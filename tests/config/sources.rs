@@ -1,4 +1,4 @@
-//! What may stand in `[sources]`, as `k3s.version` and as `tunnel.version`.
+//! What may stand in `[sources]`, as `k3s.version` and as `cloudflared.version`.
 
 use std::fs;
 
@@ -53,20 +53,21 @@ fn bad_sources_are_refused() {
 #[test]
 fn bad_versions_are_refused() {
     let version = |text: &str| replaced("v1.36.3+k3s1", text);
-    let tunnel = "[tunnel]\nhostname = \"a.example.com\"\nnode = \"one\"\n";
+    let tunnel = "[[tunnel]]\nhostname = \"a.example.com\"\nnode = \"one\"\n";
     assert_snapshot!(refused([
         ("channel", version("stabel")),
         ("minor", version("1.36")),
         ("no k3s", version("v1.36.3")),
         ("container tag", version("v1.36.3-k3s1")),
         ("something else", version("newest of all")),
-        ("cloudflared", least_with(&format!("{tunnel}version = \"latest\"\n"))),
+        ("cloudflared", least_with("[cloudflared]\nversion = \"latest\"\n")),
     ]));
     for fits in ["stable", "latest", "testing", "v1.36", "v1.36.3-rc1+k3s1"] {
         valid(&version(fits));
     }
-    let tunnel = valid(&least_with(tunnel)).tunnel.expect("it is there");
-    assert_eq!((tunnel.node.as_str(), tunnel.version.as_str()), ("one", "2026.8.2"));
+    let cluster = valid(&least_with(tunnel));
+    assert_eq!(cluster.tunnel("one").expect("it is there").hostname, "a.example.com");
+    assert_eq!(cluster.cloudflared.version, "2026.8.2");
 }
 
 #[test]

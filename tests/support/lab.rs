@@ -47,12 +47,6 @@ impl Operator {
         let operator = Self { lab, folder };
         let toml = operator.lab.cluster_toml().expect("the releases are served").to_string();
         fs::write(operator.file(), toml).expect("the lab's folder is ours");
-        operator.edit(|table| {
-            let nodes = table["node"].as_array().expect("nodes");
-            if nodes.iter().all(|node| node.get("gpu").is_none()) {
-                table.retain(|key, _| !["gpu", "triton", "tunnel"].contains(&key));
-            }
-        });
         operator
     }
 

@@ -55,6 +55,11 @@ impl ClusterToml {
             nodes.push(node);
         }
         document["node"] = Item::ArrayOfTables(nodes);
+        if !hosts.iter().any(|host| host.spec.gpu) {
+            for section in ["gpu", "triton", "tunnel"] {
+                document.remove(section);
+            }
+        }
         Ok(Self { document })
     }
 
@@ -123,6 +128,11 @@ fn fill(node: &mut Table, host: &Host, gate: Option<&Host>) {
     node["address"] = value(&address);
     node["user"] = value(&host.spec.login.user);
     node.remove("sudo-password");
+    if host.spec.gpu {
+        node["gpu"] = value(true);
+    } else {
+        node.remove("gpu");
+    }
     if let Privilege::SudoPassword(_) = host.spec.login.privilege {
         let mut reference = InlineTable::new();
         reference.insert("env", sudo_variable(host.name()).into());

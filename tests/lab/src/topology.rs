@@ -26,6 +26,8 @@ pub struct HostSpec {
     pub disk: Option<u64>,
     /// Further sshd instances, each on an address of its own.
     pub instances: u16,
+    /// It has a GPU, with the driver for it.
+    pub gpu: bool,
 }
 
 /// Where a host stands.
@@ -74,6 +76,7 @@ impl HostSpec {
             login: Login { user: "root".to_owned(), privilege: Privilege::Root },
             disk: None,
             instances: 0,
+            gpu: false,
         }
     }
 
@@ -109,6 +112,13 @@ impl HostSpec {
     #[must_use]
     pub fn disk(mut self, mebibytes: u64) -> Self {
         self.disk = Some(mebibytes);
+        self
+    }
+
+    /// The same host with a GPU.
+    #[must_use]
+    pub fn gpu(mut self) -> Self {
+        self.gpu = true;
         self
     }
 
