@@ -8,7 +8,8 @@ use crate::doctor::Finding;
 use crate::remote::{Remote, RemoteError};
 
 pub use answer::{Answer, Reply};
-pub use node::Seen;
+pub use node::{Seen, ask as ask_node};
+pub use pod::ask as ask_pod;
 pub use public::Public;
 
 mod answer;
@@ -18,6 +19,8 @@ mod inside;
 mod node;
 mod pod;
 mod public;
+#[cfg(test)]
+mod tests;
 mod verdicts;
 
 /// A part of the path.

@@ -79,8 +79,9 @@ pub fn find(case: &Case<'_>) -> Finding {
     let known = CAUSES.iter().find(|known| (known.fits)(case)).unwrap_or(&UNKNOWN);
     let name = case.way.name();
     let mut evidence = vec![format!("https://{name}{}: {}", case.way.asked(), case.answer.said())];
-    let past_access = case.is_stranger() && case.reply().is_some();
-    if past_access && known.name != "open-to-everybody" {
+    // Access comes before tunnels and services, and after limits.
+    let passed = ["redirected", "no-rule-there", "service-out-of-reach", "no-tunnel"];
+    if case.is_stranger() && passed.contains(&known.name) {
         evidence.push(String::from("the call had no credentials, and Access did not stop it"));
     }
     Finding {
