@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::secret::SecretRef;
 
+pub use access::{Access, ServiceToken};
 pub use baseline::{Baseline, CertManager, Gitops};
 pub use cloudflare::Cloudflare;
 pub use gpu::Gpu;
@@ -18,6 +19,7 @@ pub use k3s::{Datastore, Delivery, K3s, Sources, minor};
 pub use triton::Triton;
 pub use tunnel::{Cloudflared, Tunnel};
 
+mod access;
 mod baseline;
 mod cloudflare;
 mod gpu;
