@@ -16,7 +16,7 @@ pub use baseline::{Baseline, CertManager, Gitops};
 pub use cloudflare::Cloudflare;
 pub use gpu::Gpu;
 pub use k3s::{Datastore, Delivery, K3s, Sources, minor};
-pub use triton::Triton;
+pub use triton::{Engine, ModelControl, Ports, Triton, User};
 pub use tunnel::{Cloudflared, Tunnel};
 
 mod access;

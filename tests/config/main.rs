@@ -8,6 +8,7 @@ mod k3s;
 mod reserve;
 mod servers;
 mod sources;
+mod triton;
 mod yaml;
 
 use std::fmt::Write;
