@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::engine::ArgValueCandidates;
+
+use crate::complete;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -67,6 +70,7 @@ pub enum Command {
     #[command(after_help = "Example:\n  oceanid facts calypso --json")]
     Facts {
         /// Nodes; all when left out
+        #[arg(add = ArgValueCandidates::new(complete::nodes))]
         nodes: Vec<String>,
     },
     /// Show what would change; nothing is written to any host
@@ -100,7 +104,7 @@ pub enum Command {
     )]
     Join {
         /// The nodes
-        #[arg(required = true)]
+        #[arg(required = true, add = ArgValueCandidates::new(complete::nodes))]
         nodes: Vec<String>,
         /// The node is the machine that oceanid runs on
         #[arg(long)]
@@ -131,6 +135,7 @@ pub enum Command {
     )]
     Rollback {
         /// Nodes; all when left out
+        #[arg(add = ArgValueCandidates::new(complete::nodes))]
         nodes: Vec<String>,
         /// The run to take back; on each host its last one when left out
         #[arg(long, value_name = "NAME")]
@@ -151,6 +156,7 @@ pub enum Command {
     #[command(after_help = "Examples:\n  oceanid doctor\n  oceanid doctor styx --json")]
     Doctor {
         /// Nodes; all when left out
+        #[arg(add = ArgValueCandidates::new(complete::nodes))]
         nodes: Vec<String>,
     },
     /// Merge the administrator's kubeconfig into `~/.kube/config`
@@ -176,6 +182,7 @@ pub enum Command {
     #[command(after_help = "Example:\n  oceanid trust styx")]
     Trust {
         /// The node
+        #[arg(add = ArgValueCandidates::new(complete::nodes))]
         node: String,
         /// Do not ask: you compared the fingerprint
         #[arg(long, value_name = "SHA256:…")]
@@ -185,8 +192,40 @@ pub enum Command {
     #[command(after_help = "Example:\n  oceanid unlock styx")]
     Unlock {
         /// Nodes; all when left out
+        #[arg(add = ArgValueCandidates::new(complete::nodes))]
         nodes: Vec<String>,
     },
+    /// Print the script that lets a shell complete commands, nodes and steps
+    #[command(
+        after_help = "Nodes are those of the cluster.toml in the folder, or of `-f FILE`.\n\nExamples:\n  \
+                      oceanid completions bash >~/.local/share/bash-completion/completions/oceanid\n  \
+                      oceanid completions zsh >~/.zfunc/_oceanid\n  \
+                      oceanid completions fish >~/.config/fish/completions/oceanid.fish"
+    )]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Write a manual page for each command
+    #[command(
+        after_help = "Example:\n  oceanid man ~/.local/share/man/man1 && man oceanid-bootstrap"
+    )]
+    Man {
+        /// The folder; made if it is not there
+        #[arg(value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+        folder: PathBuf,
+    },
+}
+
+/// A shell that completes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Shell {
+    /// bash 4.4 or later
+    Bash,
+    /// zsh
+    Zsh,
+    /// fish
+    Fish,
 }
 
 /// Where the kubeconfig goes, and how it leads to the API.
@@ -214,6 +253,7 @@ pub struct Kubeconfig {
 #[derive(Debug, Args)]
 pub struct Target {
     /// Nodes; all when left out
+    #[arg(add = ArgValueCandidates::new(complete::nodes))]
     pub nodes: Vec<String>,
     /// Which steps.
     #[command(flatten)]
@@ -225,9 +265,11 @@ pub struct Target {
 pub struct Steps {
     /// Only these steps
     #[arg(long, value_name = "STEP", value_delimiter = ',')]
+    #[arg(add = ArgValueCandidates::new(complete::steps))]
     pub only: Vec<String>,
     /// All but these steps
     #[arg(long, value_name = "STEP", value_delimiter = ',')]
+    #[arg(add = ArgValueCandidates::new(complete::steps))]
     pub skip: Vec<String>,
 }
 
