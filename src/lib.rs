@@ -16,6 +16,7 @@ pub mod exposure;
 pub mod facts;
 pub mod firewall;
 pub mod fleet;
+pub mod gpu;
 pub mod guard;
 pub mod health;
 pub mod k3s_settings;

@@ -301,6 +301,23 @@ impl Releases {
         self.wanted(sources, arch, &arch.images_file(), &self.k3s.air_gap)
     }
 
+    /// `image` by its digest, so that it is the same everywhere and always.
+    ///
+    /// # Errors
+    /// When no digest of it was ever locked.
+    pub fn pinned(&self, image: &str) -> anyhow::Result<String> {
+        if image.contains('@') {
+            return Ok(image.to_owned());
+        }
+        let digest = self.images.get(image).with_context(|| {
+            format!(
+                "oceanid.lock has no digest of the image `{image}`\n\
+                 `oceanid lock` asks its registry for it"
+            )
+        })?;
+        Ok(format!("{image}@{digest}"))
+    }
+
     /// Every file that a host may get.
     #[must_use]
     pub fn all_wanted(&self, sources: &Sources) -> Vec<Wanted> {

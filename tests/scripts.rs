@@ -280,6 +280,7 @@ fn steps_of(
         nodes: &nodes,
         first_server,
         datastore,
+        gpus: None,
         releases,
         terms: Terms::default(),
     };
