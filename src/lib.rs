@@ -23,6 +23,7 @@ pub mod k3s_settings;
 pub mod kube;
 pub mod kubeconfig;
 pub mod lock;
+pub mod path;
 pub mod probe;
 pub mod receipt;
 pub mod releases;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cluster::{Cluster, Sources};
 use crate::facts::Arch;
-use downloads::Downloads;
+pub use downloads::Downloads;
 
 pub use cache::Wanted;
 pub use moved::Moved;
