@@ -22,6 +22,7 @@ mod kubeconfig;
 mod lock;
 mod plan;
 mod rollback;
+mod self_update;
 mod server;
 mod status;
 mod trust;
@@ -29,6 +30,7 @@ mod tunnel;
 mod unlock;
 mod validate;
 mod verify;
+mod version;
 
 /// Runs what was typed, and returns what the process's exit status says.
 #[must_use]
@@ -69,8 +71,8 @@ impl Stop {
 /// Runs the command; the first Ctrl-C lets the running change end, the second leaves it to the host.
 async fn interruptible(cli: Cli) -> anyhow::Result<Exit> {
     let stop = Arc::new(Stop::default());
-    if matches!(cli.command, Command::Tunnel { .. }) {
-        // Ctrl-C is how it ends.
+    if matches!(cli.command, Command::Tunnel { .. } | Command::SelfUpdate { .. }) {
+        // They hear Ctrl-C themselves.
         return run(cli, stop).await;
     }
     let twice = async {
@@ -137,6 +139,11 @@ async fn run(cli: Cli, stop: Arc<Stop>) -> anyhow::Result<Exit> {
             trust::run(&Context::new(global, stop)?, &node, fingerprint.as_deref()).await
         }
         Command::Unlock { nodes } => unlock::run(&Context::new(global, stop)?, nodes).await,
+        Command::Version { check: false, .. } => version::run(global),
+        Command::Version { source, .. } => version::check(global, &source).await,
+        Command::SelfUpdate { version, source } => {
+            self_update::run(global, version.as_deref(), &source).await
+        }
     }
 }
 

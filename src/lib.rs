@@ -34,3 +34,4 @@ pub mod steps;
 pub mod templates;
 pub mod tls;
 pub mod tunnel;
+pub mod update;
