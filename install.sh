@@ -92,24 +92,24 @@ find_programs() {
     fi
 }
 
-# Downloads $1 to $2; what went wrong is in $work/said.
+# Downloads $1 to $2; what was said about it is in $said, which is no file: the disk may be full.
 download() {
     case $downloader in
         curl)
-            set -- "$@" -fsSL --connect-timeout 20 --speed-limit 100 --speed-time 30 --retry 2
-            # What was asked for encrypted is not taken in the open after a redirection.
-            case $1 in https://*) set -- "$@" --proto '=https' --tlsv1.2 ;; esac
             from=$1 to=$2
-            shift 2
-            curl "$@" -o "$to" "$from" 2>"$work/said"
+            set -- -fsSL --connect-timeout 20 --speed-limit 100 --speed-time 30 --retry 2
+            # What was asked for encrypted is not taken in the open after a redirection.
+            case $from in https://*) set -- "$@" --proto '=https' --tlsv1.2 ;; esac
+            said=$(curl "$@" -o "$to" "$from" 2>&1)
             ;;
         wget)
-            wget -nv -t 3 -T 30 -O "$2" "$1" 2>"$work/said"
+            said=$(wget -nv -t 3 -T 30 -O "$2" "$1" 2>&1)
             ;;
         busybox)
-            wget -q -T 30 -O "$2" "$1" 2>"$work/said" || return 1
+            # Its own deadline holds: Debian's crashes when it is told another one.
+            said=$(wget -q -O "$2" "$1" 2>&1) || return 1
             # It takes whatever answers for the one that was asked, and only mentions it.
-            ! grep -q 'certificate validation not implemented' "$work/said"
+            case $said in *'validation not implemented'*) return 1 ;; esac
             ;;
     esac
 }
@@ -119,15 +119,16 @@ fetch() {
     if download "$1" "$2"; then
         return
     fi
-    cause=$(tail -n 1 "$work/said")
-    case $(cat "$work/said") in
+    cause=$(printf '%s\n' "$said" | grep -E '^(curl|wget): |ERROR' | head -n 1)
+    cause=${cause:-$(printf '%s\n' "$said" | head -n 1)}
+    case $said in
         *'validation not implemented'*)
             fail "cannot get \`$1\` from whom it should come" "BusyBox's wget does not check certificates" \
-                'install curl, or the wget of GNU: `apk add curl`'
+                'install curl or GNU wget: `apk add curl`, `apt-get install curl`'
             ;;
         *[Cc]ertificate* | *SSL* | *TLS*)
             fail "cannot get \`$1\`" "$cause" \
-                'a proxy that looks into HTTPS? its CA belongs into this machine; or `apt-get install ca-certificates`'
+                'does a proxy look into HTTPS? then this machine needs its CA; without any, `apt-get install ca-certificates`'
             ;;
         *'No space'* | *'curl: (23)'*)
             fail "cannot keep \`$1\`" "$cause" "is the disk full? \`df -h $dir\`"
@@ -136,14 +137,15 @@ fetch() {
             fail "cannot get \`$1\`" "$cause" "is there such a version? $base lists them"
             ;;
         *)
-            fail "cannot get \`$1\`" "$cause" 'is that address right, and is there a way to it? `https_proxy` is heeded'
+            fail "cannot get \`$1\`" "${cause:-the download broke off}" \
+                'is that address right, and is there a way to it? `https_proxy` is heeded'
             ;;
     esac
 }
 
-# The first line of what came for $1 into $2 tells a page from a file.
+# A page in place of the file $2 that came from $1.
 refuse_page() {
-    case $(head -n 1 "$2" | tr '[:upper:]' '[:lower:]') in
+    case $(head -n 1 "$2" | tr -cd ' -~' | tr '[:upper:]' '[:lower:]') in
         *'<!doctype'* | *'<html'*)
             fail "\`$1\` is a web page" 'a proxy or a log-in page answers in place of the server' "\`curl -iL $1\` shows it"
             ;;
@@ -250,10 +252,10 @@ bring() {
     sum_of "$stem.tar.gz"
     say "downloading $url"
     fetch "$url" "$work/archive"
-    refuse_page "$url" "$work/archive"
     # shellcheck disable=SC2086 # a program and its arguments
     sum=$($hasher "$work/archive") || fail "\`$hasher\` fails" "$sum"
     if [ "${sum%% *}" != "$wanted" ]; then
+        refuse_page "$url" "$work/archive"
         fail "\`$url\` is not what was released" "its sha256 is ${sum%% *}, and SHA256SUMS says $wanted" \
             'nothing was installed; a download that broke off, or somebody changed it: try again, then ask'
     fi

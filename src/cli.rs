@@ -210,8 +210,8 @@ pub enum Command {
     )]
     SelfUpdate {
         /// This release; the newest when left out
-        #[arg(env = "OCEANID_VERSION")]
-        version: Option<String>,
+        #[arg(value_name = "VERSION", env = "OCEANID_VERSION")]
+        to: Option<String>,
         /// Where releases are.
         #[command(flatten)]
         source: Source,

@@ -141,8 +141,8 @@ async fn run(cli: Cli, stop: Arc<Stop>) -> anyhow::Result<Exit> {
         Command::Unlock { nodes } => unlock::run(&Context::new(global, stop)?, nodes).await,
         Command::Version { check: false, .. } => version::run(global),
         Command::Version { source, .. } => version::check(global, &source).await,
-        Command::SelfUpdate { version, source } => {
-            self_update::run(global, version.as_deref(), &source).await
+        Command::SelfUpdate { to, source } => {
+            self_update::run(global, to.as_deref(), &source).await
         }
     }
 }
