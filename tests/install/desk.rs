@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-use crate::shelf::{Shelf, listed};
+use crate::stock::{Stock, listed};
 
 pub const SCRIPT: &str = include_str!("../../install.sh");
 pub const TARGET: &str = "x86_64-unknown-linux-musl";
@@ -86,28 +86,28 @@ impl Desk {
     }
 
     /// Whose machine it is when it is not root's.
-    pub fn as_nobody(mut self) -> Self {
+    pub fn owned_by_nobody(mut self) -> Self {
         fs::create_dir_all(self.path("home")).expect("ours");
         chown(self.path("home"), Some(NOBODY), Some(NOBODY)).expect("we are root");
         self.user = NOBODY;
         self
     }
 
-    pub fn command(&self, shelf: &Shelf) -> Command {
+    pub fn command(&self, stock: &Stock) -> Command {
         let mut command = Command::new(find(&self.shell[0]));
         command.args(&self.shell[1..]).env_clear().current_dir("/");
         command.uid(self.user).gid(self.user);
         command.env("HOME", self.path("home")).env("PATH", self.path("bin"));
         command.env("SHELL", "/bin/sh");
-        command.env("OCEANID_BASE_URL", shelf.server.url());
+        command.env("OCEANID_BASE_URL", stock.server.url());
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
 
     /// What it says with `script` on its standard input, and its status.
-    pub fn pipe(&self, shelf: &Shelf, script: &str) -> String {
-        let mut child = self.command(shelf).spawn().expect("it starts");
+    pub fn pipe(&self, stock: &Stock, script: &str) -> String {
+        let mut child = self.command(stock).spawn().expect("it starts");
         // A shell that stops early does not read the rest.
         drop(child.stdin.take().expect("piped").write_all(script.as_bytes()));
         let output = child.wait_with_output().expect("it ends");
@@ -117,7 +117,7 @@ impl Desk {
         }
         let _ = writeln!(text, "[{}]", output.status.code().expect("no signal"));
         let folder = self.folder.path().display().to_string();
-        text = text.replace(&shelf.server.url(), "http://mirror").replace(&folder, "/desk");
+        text = text.replace(&stock.server.url(), "http://mirror").replace(&folder, "/desk");
         if let Some((before, (_, after))) = text
             .split_once(" after ")
             .and_then(|(before, after)| Some((before, after.split_once(" ms: ")?)))
@@ -127,8 +127,8 @@ impl Desk {
         text
     }
 
-    pub fn run(&self, shelf: &Shelf) -> String {
-        self.pipe(shelf, SCRIPT)
+    pub fn run(&self, stock: &Stock) -> String {
+        self.pipe(stock, SCRIPT)
     }
 
     pub fn installed(&self) -> PathBuf {
@@ -154,8 +154,8 @@ impl Desk {
 
 pub fn find(program: &str) -> PathBuf {
     let path = std::env::var_os("PATH").expect("set");
-    let found = std::env::split_paths(&path).map(|folder| folder.join(program));
-    found.into_iter().find(|path| path.exists()).unwrap_or_else(|| panic!("no {program}"))
+    let mut found = std::env::split_paths(&path).map(|folder| folder.join(program));
+    found.find(|path| path.exists()).expect("tests/setup.sh installs it")
 }
 
 pub const SHELLS: [&[&str]; 3] = [&["dash", "-s"], &["bash", "-s"], &["busybox", "sh", "-s"]];

@@ -4,4 +4,4 @@ mod breaks;
 mod desk;
 mod script;
 mod self_update;
-mod shelf;
+mod stock;

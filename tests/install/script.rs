@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt as _;
 use lab::Fault;
 
 use crate::desk::{Desk, SHELLS, TARGET, find};
-use crate::shelf::{Shelf, sums_hidden};
+use crate::stock::{Stock, sums_hidden};
 
 /// Runs each case on a machine of its own, and writes down what was said and what is installed then.
 struct Story<'a> {
@@ -17,51 +17,53 @@ struct Story<'a> {
 }
 
 impl Story<'_> {
-    fn tell(&mut self, title: &str, shelf: &Shelf, change: impl FnOnce(Desk) -> Desk) -> Desk {
+    fn tell(&mut self, title: &str, stock: &Stock, change: impl FnOnce(Desk) -> Desk) -> Desk {
         let desk = change(Desk::new(self.shell, self.downloader));
-        let said = desk.run(shelf);
+        let said = desk.run(stock);
         let is = desk.version().unwrap_or_else(|| String::from("nothing"));
         let _ = writeln!(self.told, "## {title}\n{said}-> {is}\n");
-        shelf.server.heal();
+        stock.server.heal();
         desk
     }
 
-    fn again(&mut self, title: &str, shelf: &Shelf, desk: &Desk) {
-        let said = desk.run(shelf);
+    fn again(&mut self, title: &str, stock: &Stock, desk: &Desk) {
+        let said = desk.run(stock);
         let is = desk.version().unwrap_or_else(|| String::from("nothing"));
         let _ = writeln!(self.told, "## {title}\n{said}-> {is}\n");
-        shelf.server.heal();
+        stock.server.heal();
     }
 }
 
 /// The ordinary life of an installation.
 fn ordinary(story: &mut Story<'_>) {
-    let shelf = Shelf::new(TARGET);
-    shelf.release("0.1.0");
-    let desk = story.tell("fresh", &shelf, |desk| desk);
+    let stock = Stock::new(TARGET);
+    stock.release("0.1.0");
+    let desk = story.tell("fresh", &stock, |desk| desk);
     let program = fs::metadata(desk.installed().join("oceanid")).expect("installed");
     assert_eq!((program.mode() & 0o777, program.uid()), (0o755, 0));
     let before = program.ino();
-    story.again("again", &shelf, &desk);
+    story.again("again", &stock, &desk);
     let program = fs::metadata(desk.installed().join("oceanid")).expect("installed");
     assert_eq!(program.ino(), before, "it was replaced by itself");
-    shelf.release("0.10.0");
-    story.again("a newer release", &shelf, &desk);
-    shelf.release("0.9.1");
-    story.again("the mirror offers an older release", &shelf, &desk);
+    stock.release("0.10.0");
+    story.again("a newer release", &stock, &desk);
+    stock.release("0.9.1");
+    story.again("the mirror offers an older release", &stock, &desk);
     let back = desk.with("OCEANID_VERSION", "v0.9.1");
-    story.again("the older release, by its version", &shelf, &back);
-    story.tell("not root, in bash", &shelf, |desk| desk.as_nobody().with("SHELL", "/bin/bash"));
-    story.tell("in PATH", &shelf, |desk| {
+    story.again("the older release, by its version", &stock, &back);
+    story.tell("not root, in bash", &stock, |desk| {
+        desk.owned_by_nobody().with("SHELL", "/bin/bash")
+    });
+    story.tell("in PATH", &stock, |desk| {
         let path = format!("{}:{}", desk.path("bin").display(), desk.installed().display());
         desk.with("PATH", path)
     });
-    story.tell("in PATH after another one", &shelf, |desk| {
+    story.tell("in PATH after another one", &stock, |desk| {
         desk.fake("oceanid", "echo oceanid 0.0.1");
         let path = format!("{}:{}", desk.path("bin").display(), desk.installed().display());
         desk.with("PATH", path)
     });
-    story.tell("over a broken program", &shelf, |desk| {
+    story.tell("over a broken program", &stock, |desk| {
         fs::create_dir_all(desk.installed()).expect("ours");
         fs::write(desk.installed().join("oceanid"), "half").expect("ours");
         desk
@@ -70,9 +72,9 @@ fn ordinary(story: &mut Story<'_>) {
 
 /// What comes is not what was released.
 fn wrong_answers(story: &mut Story<'_>) {
-    let shelf = Shelf::new(TARGET);
-    shelf.release("0.1.0");
-    let archive = shelf.name("0.1.0");
+    let stock = Stock::new(TARGET);
+    stock.release("0.1.0");
+    let archive = stock.name("0.1.0");
     for (title, file, fault) in [
         ("a tampered archive", archive.as_str(), Fault::WrongBytes),
         ("a truncated archive", &archive, Fault::Truncated(100)),
@@ -83,53 +85,53 @@ fn wrong_answers(story: &mut Story<'_>) {
         ("an error for the sums", "SHA256SUMS", Fault::Status(403)),
         ("truncated sums", "SHA256SUMS", Fault::Truncated(200)),
     ] {
-        shelf.server.fault(file, fault);
-        story.tell(title, &shelf, |desk| desk);
+        stock.server.fault(file, fault);
+        story.tell(title, &stock, |desk| desk);
     }
-    story.tell("no such version", &shelf, |desk| desk.with("OCEANID_VERSION", "9.9.9"));
-    let good = shelf.sum_of("0.1.0", "#!/bin/sh\n");
+    story.tell("no such version", &stock, |desk| desk.with("OCEANID_VERSION", "9.9.9"));
+    let good = stock.sum_of("0.1.0", "#!/bin/sh\n");
     for (title, line) in [
         ("the sum of something else", format!("{}  {archive}", "a".repeat(64))),
         ("a sum that is none", format!("{}  {archive}", "a".repeat(63))),
         ("two sums", format!("{good}  {archive}\n{}  {archive}", "a".repeat(64))),
-        ("two versions", format!("{good}  {archive}\n{good}  {}", shelf.name("0.2.0"))),
+        ("two versions", format!("{good}  {archive}\n{good}  {}", stock.name("0.2.0"))),
         (
             "only names that hold the right one",
             format!("{good}  x{archive}\n{good}  {archive}.sig"),
         ),
-        ("a version that leads elsewhere", format!("{good}  {}", shelf.name("../../1.2.3"))),
+        ("a version that leads elsewhere", format!("{good}  {}", stock.name("../../1.2.3"))),
         ("nothing for this target", format!("{good}  oceanid-0.1.0-riscv64.tar.gz")),
     ] {
-        shelf.sums("0.1.0", &format!("{line}\n"));
-        story.tell(title, &shelf, |desk| desk);
+        stock.sums("0.1.0", &format!("{line}\n"));
+        story.tell(title, &stock, |desk| desk);
     }
-    shelf.publish("0.1.0", "#!/bin/sh\necho oceanid 0.0.9\n");
-    story.tell("another version in the archive", &shelf, |desk| desk);
-    shelf.publish("0.1.0", "#!/bin/sh\necho 'no such instruction' >&2\nexit 132\n");
-    story.tell("a program that does not run", &shelf, |desk| desk);
+    stock.publish("0.1.0", "#!/bin/sh\necho oceanid 0.0.9\n");
+    story.tell("another version in the archive", &stock, |desk| desk);
+    stock.publish("0.1.0", "#!/bin/sh\necho 'no such instruction' >&2\nexit 132\n");
+    story.tell("a program that does not run", &stock, |desk| desk);
 }
 
 /// The machine is not as it should be.
 fn wrong_machines(story: &mut Story<'_>) {
-    let shelf = Shelf::new(TARGET);
-    shelf.release("0.1.0");
-    story.tell("a folder of root's", &shelf, |desk| {
+    let stock = Stock::new(TARGET);
+    stock.release("0.1.0");
+    story.tell("a folder of root's", &stock, |desk| {
         fs::create_dir(desk.path("usr")).expect("ours");
         let folder = desk.path("usr").display().to_string();
-        desk.as_nobody().with("OCEANID_INSTALL_DIR", folder)
+        desk.owned_by_nobody().with("OCEANID_INSTALL_DIR", folder)
     });
-    story.tell("a folder that cannot be made", &shelf, |desk| {
-        desk.as_nobody().with("OCEANID_INSTALL_DIR", "/usr/oceanid/bin")
+    story.tell("a folder that cannot be made", &stock, |desk| {
+        desk.owned_by_nobody().with("OCEANID_INSTALL_DIR", "/usr/oceanid/bin")
     });
-    story.tell("a folder in the program's place", &shelf, |desk| {
+    story.tell("a folder in the program's place", &stock, |desk| {
         fs::create_dir_all(desk.installed().join("oceanid")).expect("ours");
         let folder = desk.installed().display().to_string();
         desk.with("OCEANID_INSTALL_DIR", folder)
     });
-    story.tell("no home", &shelf, |desk| desk.with("HOME", ""));
-    story.tell("no address", &shelf, |desk| desk.with("OCEANID_BASE_URL", "mirror"));
-    story.tell("no version", &shelf, |desk| desk.with("OCEANID_VERSION", "../0.1.0"));
-    story.tell("no server", &shelf, |desk| desk.with("OCEANID_BASE_URL", "http://127.0.0.1:1"));
+    story.tell("no home", &stock, |desk| desk.with("HOME", ""));
+    story.tell("no address", &stock, |desk| desk.with("OCEANID_BASE_URL", "mirror"));
+    story.tell("no version", &stock, |desk| desk.with("OCEANID_VERSION", "../0.1.0"));
+    story.tell("no server", &stock, |desk| desk.with("OCEANID_BASE_URL", "http://127.0.0.1:1"));
     for (system, machine) in [
         ("Linux", "riscv64"),
         ("Linux", "i686"),
@@ -138,7 +140,7 @@ fn wrong_machines(story: &mut Story<'_>) {
         ("Linux", "aarch64"),
         ("Darwin", "arm64"),
     ] {
-        story.tell(&format!("{system} on {machine}"), &shelf, |desk| {
+        story.tell(&format!("{system} on {machine}"), &stock, |desk| {
             desk.fake(
                 "uname",
                 &format!("case $1 in -s) echo {system} ;; *) echo {machine} ;; esac"),
@@ -146,13 +148,13 @@ fn wrong_machines(story: &mut Story<'_>) {
             desk
         });
     }
-    story.tell("an arm64 Mac with a translated shell", &shelf, |desk| {
+    story.tell("an arm64 Mac with a translated shell", &stock, |desk| {
         desk.fake("uname", "case $1 in -s) echo Darwin ;; *) echo x86_64 ;; esac");
         desk.fake("sysctl", "echo 1");
         desk
     });
     for tools in [&["curl"][..], &["sha256sum"], &["tar"]] {
-        story.tell(&format!("no {}", tools.join(", no ")), &shelf, |desk| {
+        story.tell(&format!("no {}", tools.join(", no ")), &stock, |desk| {
             for tool in tools {
                 fs::remove_file(desk.path("bin").join(tool)).expect("it was there");
             }
@@ -160,7 +162,7 @@ fn wrong_machines(story: &mut Story<'_>) {
         });
     }
     for (other, program) in [("shasum", "perl"), ("openssl", "openssl")] {
-        story.tell(&format!("{other} in place of sha256sum"), &shelf, |desk| {
+        story.tell(&format!("{other} in place of sha256sum"), &stock, |desk| {
             fs::remove_file(desk.path("bin/sha256sum")).expect("it was there");
             desk.tool(program, &find(program));
             desk.tool(other, &find(other));

@@ -12,7 +12,7 @@ use oceanid::report::{Style, failure};
 use oceanid::update::{Build, Mirror, Signature, Updated, update};
 use tempfile::TempDir;
 
-use crate::shelf::{Shelf, listed, sums_hidden};
+use crate::stock::{Stock, listed, sums_hidden};
 
 const TARGET: &str = "x86_64-unknown-linux-musl";
 const OLD: &str = "#!/bin/sh\necho 'oceanid 0.1.0'\n";
@@ -37,21 +37,21 @@ impl Installed {
         self.folder.path().join("bin/oceanid")
     }
 
-    async fn update(&self, shelf: &Shelf, wanted: Option<&str>) -> anyhow::Result<Updated> {
-        let mirror = Mirror::new(&shelf.server.url())?;
+    async fn update(&self, stock: &Stock, wanted: Option<&str>) -> anyhow::Result<Updated> {
+        let mirror = Mirror::new(&stock.server.url())?;
         let wanted = wanted.map(|version| version.parse().expect("a version"));
         update(&self.build, &mirror, &self.program(), wanted.as_ref(), &|_| {}).await
     }
 
     /// How it complains about what it is offered; it must still be what it was.
-    async fn refuses(&self, shelf: &Shelf, wanted: Option<&str>) -> String {
-        let error = self.update(shelf, wanted).await.expect_err("it took it");
+    async fn refuses(&self, stock: &Stock, wanted: Option<&str>) -> String {
+        let error = self.update(stock, wanted).await.expect_err("it took it");
         assert_eq!(fs::read_to_string(self.program()).expect("it is there"), OLD, "{error}");
         assert_eq!(listed(&self.folder.path().join("bin")), ["oceanid"], "{error}");
         let mut text = Vec::new();
         failure(&mut text, None, &error, Style::Plain).expect("written");
         let text = String::from_utf8(text).expect("UTF-8");
-        text.replace(&shelf.server.url(), "http://mirror")
+        text.replace(&stock.server.url(), "http://mirror")
             .replace(&self.folder.path().display().to_string(), "/desk")
     }
 }
@@ -62,31 +62,31 @@ fn replaced(version: &str, signature: Signature) -> Updated {
 
 #[tokio::test]
 async fn it_takes_the_newest_signed_release_and_goes_back_only_when_told() {
-    let shelf = Shelf::new(TARGET);
-    shelf.release("0.2.0");
-    let old = Installed::new("0.1.0", Some(shelf.public_key()));
-    let updated = old.update(&shelf, None).await.expect("it is right");
+    let stock = Stock::new(TARGET);
+    stock.release("0.2.0");
+    let old = Installed::new("0.1.0", Some(stock.public_key()));
+    let updated = old.update(&stock, None).await.expect("it is right");
     assert_eq!(updated, replaced("0.2.0", Signature::Verified));
     assert_eq!(said(&old.program()), "oceanid 0.2.0");
     assert_eq!(listed(&old.folder.path().join("bin")), ["oceanid"]);
     let mode = fs::metadata(old.program()).expect("it is there").permissions().mode();
     assert_eq!(mode & 0o777, 0o755);
 
-    let current = Installed::new("0.2.0", Some(shelf.public_key()));
-    assert_eq!(current.update(&shelf, None).await.expect("it is right"), Updated::Current);
-    let asked = shelf.server.requests().len();
-    assert_eq!(current.update(&shelf, Some("0.2.0")).await.expect("it is right"), Updated::Current);
-    assert_eq!(shelf.server.requests().len(), asked, "nobody needs to be asked for that");
+    let current = Installed::new("0.2.0", Some(stock.public_key()));
+    assert_eq!(current.update(&stock, None).await.expect("it is right"), Updated::Current);
+    let asked = stock.server.requests().len();
+    assert_eq!(current.update(&stock, Some("0.2.0")).await.expect("it is right"), Updated::Current);
+    assert_eq!(stock.server.requests().len(), asked, "nobody needs to be asked for that");
 
-    let newer = Installed::new("0.3.0-rc.1", Some(shelf.public_key()));
-    insta::assert_snapshot!("back_unasked", newer.refuses(&shelf, None).await);
-    let updated = newer.update(&shelf, Some("0.2.0")).await.expect("it was asked for");
+    let newer = Installed::new("0.3.0-rc.1", Some(stock.public_key()));
+    insta::assert_snapshot!("back_unasked", newer.refuses(&stock, None).await);
+    let updated = newer.update(&stock, Some("0.2.0")).await.expect("it was asked for");
     assert_eq!(updated, replaced("0.2.0", Signature::Verified));
 
     let keyless = Installed::new("0.1.0", None);
-    let updated = keyless.update(&shelf, None).await.expect("it is right");
+    let updated = keyless.update(&stock, None).await.expect("it is right");
     assert_eq!(updated, replaced("0.2.0", Signature::Unchecked));
-    let requests = shelf.server.requests();
+    let requests = stock.server.requests();
     let signatures = requests.iter().filter(|path| path.ends_with(".minisig")).count();
     assert_eq!(signatures, 4, "without a key a signature proves nothing: {requests:?}");
 }
@@ -94,10 +94,10 @@ async fn it_takes_the_newest_signed_release_and_goes_back_only_when_told() {
 #[tokio::test]
 async fn it_refuses_everything_else_and_stays_what_it_was() {
     let mut told = String::new();
-    let shelf = Shelf::new(TARGET);
-    let signed = Installed::new("0.1.0", Some(shelf.public_key()));
-    let archive = shelf.name("0.2.0");
-    let good = format!("{}  {archive}\n", shelf.sum_of("0.2.0", "#!/bin/sh\n"));
+    let stock = Stock::new(TARGET);
+    let signed = Installed::new("0.1.0", Some(stock.public_key()));
+    let archive = stock.name("0.2.0");
+    let good = format!("{}  {archive}\n", stock.sum_of("0.2.0", "#!/bin/sh\n"));
     let sums = "/download/v0.2.0/SHA256SUMS";
     for (title, file, fault) in [
         ("a tampered archive", archive.as_str(), Fault::WrongBytes),
@@ -111,33 +111,33 @@ async fn it_refuses_everything_else_and_stays_what_it_was() {
         ("a page for the signature", ".minisig", Fault::Html),
         ("another signature", ".minisig", Fault::WrongBytes),
     ] {
-        shelf.release("0.2.0");
-        shelf.server.fault(file, fault);
-        let _ = writeln!(told, "## {title}\n{}", signed.refuses(&shelf, None).await);
-        shelf.server.heal();
+        stock.release("0.2.0");
+        stock.server.fault(file, fault);
+        let _ = writeln!(told, "## {title}\n{}", signed.refuses(&stock, None).await);
+        stock.server.heal();
     }
-    shelf.release("0.2.0");
-    shelf.server.add(sums, format!("{good} ").into_bytes());
-    let _ = writeln!(told, "## tampered sums\n{}", signed.refuses(&shelf, None).await);
-    shelf.release("0.2.0");
+    stock.release("0.2.0");
+    stock.server.add(sums, format!("{good} ").into_bytes());
+    let _ = writeln!(told, "## tampered sums\n{}", signed.refuses(&stock, None).await);
+    stock.release("0.2.0");
     let text = format!("{}  {archive}\n", "a".repeat(64));
-    shelf.sums("0.2.0", &text);
+    stock.sums("0.2.0", &text);
     let _ =
-        writeln!(told, "## signed, and of something else\n{}", signed.refuses(&shelf, None).await);
-    shelf.sign("0.2.0", &text, "theirs");
-    let _ = writeln!(told, "## signed by somebody else\n{}", signed.refuses(&shelf, None).await);
-    shelf.sums("0.2.0", &format!("{}  {}\n", "a".repeat(64), shelf.name("0.0.9")));
+        writeln!(told, "## signed, and of something else\n{}", signed.refuses(&stock, None).await);
+    stock.sign("0.2.0", &text, "theirs");
+    let _ = writeln!(told, "## signed by somebody else\n{}", signed.refuses(&stock, None).await);
+    stock.sums("0.2.0", &format!("{}  {}\n", "a".repeat(64), stock.name("0.0.9")));
     let _ =
-        writeln!(told, "## an old release signed\n{}", signed.refuses(&shelf, Some("0.2.0")).await);
-    shelf.sums("0.2.0", &good.replace(TARGET, "x86_64-apple-darwin"));
-    let _ = writeln!(told, "## not for this target\n{}", signed.refuses(&shelf, None).await);
-    shelf.publish("0.2.0", "#!/bin/sh\necho oceanid 0.1.5\n");
-    let _ = writeln!(told, "## another version inside\n{}", signed.refuses(&shelf, None).await);
-    shelf.publish("0.2.0", "\u{7f}ELF that no machine runs");
+        writeln!(told, "## an old release signed\n{}", signed.refuses(&stock, Some("0.2.0")).await);
+    stock.sums("0.2.0", &good.replace(TARGET, "x86_64-apple-darwin"));
+    let _ = writeln!(told, "## not for this target\n{}", signed.refuses(&stock, None).await);
+    stock.publish("0.2.0", "#!/bin/sh\necho oceanid 0.1.5\n");
+    let _ = writeln!(told, "## another version inside\n{}", signed.refuses(&stock, None).await);
+    stock.publish("0.2.0", "\u{7f}ELF that no machine runs");
     let _ =
-        writeln!(told, "## a program that does not run\n{}", signed.refuses(&shelf, None).await);
+        writeln!(told, "## a program that does not run\n{}", signed.refuses(&stock, None).await);
     let broken = Installed::new("0.1.0", Some(String::from("no key")));
-    let _ = writeln!(told, "## a build with a broken key\n{}", broken.refuses(&shelf, None).await);
+    let _ = writeln!(told, "## a build with a broken key\n{}", broken.refuses(&stock, None).await);
     insta::assert_snapshot!("refused", sums_hidden(&told));
 }
 
@@ -171,7 +171,7 @@ impl Real {
         command.env_remove("OCEANID_VERSION").output().expect("it starts")
     }
 
-    fn told(&self, shelf: &Shelf, output: &Output) -> String {
+    fn told(&self, stock: &Stock, output: &Output) -> String {
         let folder = self.folder.path().canonicalize().expect("ours").display().to_string();
         let text = format!(
             "{}{}[{}]\n",
@@ -179,7 +179,7 @@ impl Real {
             String::from_utf8_lossy(&output.stderr),
             output.status.code().expect("no signal")
         );
-        text.replace(&shelf.server.url(), "http://mirror").replace(&folder, "/desk")
+        text.replace(&stock.server.url(), "http://mirror").replace(&folder, "/desk")
     }
 }
 
@@ -190,20 +190,20 @@ fn this_target() -> &'static str {
 
 #[test]
 fn typed_it_replaces_the_program_that_runs() {
-    let shelf = Shelf::new(this_target());
+    let stock = Stock::new(this_target());
     let version = env!("CARGO_PKG_VERSION");
     let mut told = String::new();
     let real = Real::new("bin");
     let mut tell = |title: &str, real: &Real, place: &str, arguments: &[&str], user| {
-        let output = real.run(place, &shelf.server.url(), arguments, user);
-        let text = real.told(&shelf, &output).replace(shelf.target, "TARGET");
+        let output = real.run(place, &stock.server.url(), arguments, user);
+        let text = real.told(&stock, &output).replace(stock.target, "TARGET");
         let text = text.replace(env!("CARGO_PKG_VERSION"), "THIS");
         let _ = writeln!(told, "## {title}\n{text}");
     };
-    shelf.release(version);
+    stock.release(version);
     tell("there is nothing newer", &real, "bin", &["version", "--check"], 0);
     tell("up to date", &real, "bin", &["self-update"], 0);
-    shelf.release("9.8.7");
+    stock.release("9.8.7");
     tell("there is a newer one", &real, "bin", &["version", "--check"], 0);
     tell("the same for programs", &real, "bin", &["version", "--check", "--json"], 0);
     tell("no version", &real, "bin", &["self-update", "newest"], 0);
@@ -226,19 +226,19 @@ fn typed_it_replaces_the_program_that_runs() {
 
 #[test]
 fn a_mirror_over_tls_must_be_known_to_the_machine() {
-    let shelf = Shelf::new(this_target());
-    shelf.release(env!("CARGO_PKG_VERSION"));
-    let mirror = shelf.server.mirror().expect("a certificate");
+    let stock = Stock::new(this_target());
+    stock.release(env!("CARGO_PKG_VERSION"));
+    let mirror = stock.server.mirror().expect("a certificate");
     let real = Real::new("bin");
     let output = real.run("bin", &mirror.url, &["version", "--check"], 0);
-    let text = real.told(&shelf, &output);
+    let text = real.told(&stock, &output);
     assert!(text.contains("invalid peer certificate") && text.contains("[1]"), "{text}");
     let ca = real.folder.path().join("ca.pem");
     fs::write(&ca, &mirror.ca).expect("ours");
     let mut command = Command::new(real.folder.path().join("bin/oceanid"));
     command.args(["version", "--check"]).env("OCEANID_BASE_URL", &mirror.url);
     let output = command.env("SSL_CERT_FILE", ca).output().expect("it starts");
-    let text = real.told(&shelf, &output);
+    let text = real.told(&stock, &output);
     assert!(text.contains("there is no newer one") && text.contains("[0]"), "{text}");
 }
 

@@ -9,23 +9,23 @@ use oceanid::secret;
 use tempfile::TempDir;
 
 /// Releases, and the keys that they are signed with.
-pub struct Shelf {
+pub struct Stock {
     pub server: Releases,
     /// For what they are built.
     pub target: &'static str,
     folder: TempDir,
 }
 
-impl Shelf {
+impl Stock {
     /// An empty one.
     pub fn new(target: &'static str) -> Self {
         let server = Releases::start(([127, 0, 0, 1], 0).into()).expect("a port");
-        let shelf = Self { server, target, folder: tempfile::tempdir().expect("a folder") };
+        let stock = Self { server, target, folder: tempfile::tempdir().expect("a folder") };
         for name in ["ours", "theirs"] {
-            let (public, secret) = (shelf.key(name, "pub"), shelf.key(name, "key"));
+            let (public, secret) = (stock.key(name, "pub"), stock.key(name, "key"));
             run(Command::new("minisign").args(["-G", "-W", "-p", &public, "-s", &secret]));
         }
-        shelf
+        stock
     }
 
     fn key(&self, name: &str, kind: &str) -> String {
