@@ -37,3 +37,4 @@ pub mod steps;
 pub mod templates;
 pub mod tls;
 pub mod tunnel;
+pub mod update;

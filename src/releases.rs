@@ -351,7 +351,7 @@ impl Release {
 }
 
 /// The hash of `file` in what `sha256sum` printed.
-fn sum(text: &str, file: &str) -> Option<String> {
+pub(crate) fn sum(text: &str, file: &str) -> Option<String> {
     let mut lines = text.lines().filter_map(|line| line.split_once(char::is_whitespace));
     let (sum, _) = lines.find(|(_, name)| name.trim() == file)?;
     let whole = sum.len() == 64 && sum.bytes().all(|byte| byte.is_ascii_hexdigit());
