@@ -1,5 +1,6 @@
 //! An HTTP server with releases in the upstream layout, and with every way to serve them wrongly.
 
+mod nvidia;
 mod serve;
 mod tls;
 
@@ -158,7 +159,7 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 }
 
 /// Builds the stand-in as a static program.
-fn build_sim() -> Result<PathBuf> {
+pub(crate) fn build_sim() -> Result<PathBuf> {
     if let Some(path) = std::env::var_os("OCEANID_LAB_SIM") {
         return Ok(path.into());
     }

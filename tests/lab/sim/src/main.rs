@@ -9,6 +9,7 @@ mod database;
 mod k3s;
 mod log;
 mod notify;
+mod nvidia;
 mod settings;
 mod stamp;
 
@@ -29,6 +30,9 @@ fn main() -> ExitCode {
             k3s::main(&arguments)
         }
         "cloudflare-api" => cloudflare::main(&arguments),
+        "nvidia-smi" => nvidia::smi(&arguments),
+        "nvidia-ctk" => nvidia::ctk(&arguments),
+        "nvidia-container-runtime" => nvidia::runtime(&arguments),
         "database" => database::main(&arguments),
         "containerd-shim-runc-v2" => k3s::shim(&arguments),
         // Whatever a mirror or a test names the file, it is k3s unless it says otherwise.
