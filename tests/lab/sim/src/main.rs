@@ -12,6 +12,7 @@ mod k3s;
 mod log;
 mod names;
 mod notify;
+mod nvidia;
 mod settings;
 mod stamp;
 mod web;
@@ -33,6 +34,9 @@ fn main() -> ExitCode {
             k3s::main(&arguments)
         }
         "cloudflare-api" => cloudflare::main(&arguments),
+        "nvidia-smi" => nvidia::smi(&arguments),
+        "nvidia-ctk" => nvidia::ctk(&arguments),
+        "nvidia-container-runtime" => nvidia::runtime(&arguments),
         "database" => database::main(&arguments),
         "edge" => edge::main(&arguments),
         "containerd-shim-runc-v2" => k3s::shim(&arguments),
