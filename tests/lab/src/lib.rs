@@ -18,7 +18,7 @@ mod topology;
 pub use cluster_toml::ClusterToml;
 pub use edge::Edge;
 pub use files::Manifest;
-pub use host::{Host, SshdCounts, in_pod};
+pub use host::{DRIVER, Host, SshdCounts, in_pod};
 pub use image::Release;
 pub use lab::{Lab, down, status};
 pub use relay::Relay;

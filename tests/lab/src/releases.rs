@@ -1,5 +1,6 @@
 //! An HTTP server with releases in the upstream layout, and with every way to serve them wrongly.
 
+mod nvidia;
 mod serve;
 mod tls;
 

@@ -11,6 +11,7 @@ mod edge;
 mod k3s;
 mod log;
 mod notify;
+mod nvidia;
 mod settings;
 mod stamp;
 mod web;
@@ -32,6 +33,9 @@ fn main() -> ExitCode {
             k3s::main(&arguments)
         }
         "cloudflare-api" => cloudflare::main(&arguments),
+        "nvidia-smi" => nvidia::smi(&arguments),
+        "nvidia-ctk" => nvidia::ctk(&arguments),
+        "nvidia-container-runtime" => nvidia::runtime(&arguments),
         "database" => database::main(&arguments),
         "edge" => edge::main(&arguments),
         "containerd-shim-runc-v2" => k3s::shim(&arguments),
