@@ -7,6 +7,7 @@ use crate::sshd::Section;
 pub mod baseline;
 pub mod host;
 pub mod k3s;
+pub mod triton;
 
 /// `/etc/systemd/system/oceanid-rules.service`.
 #[derive(Debug, Template)]

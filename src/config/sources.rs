@@ -19,6 +19,7 @@ pub fn read(section: &SourcesSection, out: &mut Findings) -> Option<Sources> {
     let cloudflared = source("cloudflared", &section.cloudflared, out);
     source("nvidia", &section.nvidia, out);
     source("nvidia-key", &section.nvidia_key, out);
+    let docker = source("docker", &section.docker, out);
     let channels = source("channels", &section.channels, out);
     let proxy = section.proxy.as_ref().map(|text| proxy(text, out));
     let no_proxy = section.no_proxy.iter().map(|text| out.read("no-proxy", text, around));
@@ -32,6 +33,7 @@ pub fn read(section: &SourcesSection, out: &mut Findings) -> Option<Sources> {
         k3s: k3s?,
         channels: channels?,
         cloudflared: cloudflared?,
+        docker: docker?,
         // What is wrong was said; without it the rest can still be checked.
         proxy: proxy.flatten(),
         no_proxy,

@@ -19,6 +19,8 @@ pub struct SourcesSection {
     pub nvidia: Written<String>,
     /// The key that signs the apt repository of the NVIDIA container toolkit.
     pub nvidia_key: Written<String>,
+    /// The folder above `debian` and `ubuntu` with the apt repositories of Docker, and their key `gpg`.
+    pub docker: Written<String>,
     /// The HTTP proxy that hosts download through, and k3s pulls images.
     pub proxy: Option<Written<String>>,
     /// Names, domains and networks that are reached without the proxy; nodes, pods and services are
@@ -38,6 +40,7 @@ impl Default for SourcesSection {
             cloudflared: written("https://github.com/cloudflare/cloudflared/releases/download"),
             nvidia: written("https://nvidia.github.io/libnvidia-container/stable/deb"),
             nvidia_key: written("https://nvidia.github.io/libnvidia-container/gpgkey"),
+            docker: written("https://download.docker.com/linux"),
             proxy: None,
             no_proxy: Vec::new(),
             ca: None,

@@ -10,6 +10,7 @@ mod log;
 mod notify;
 mod settings;
 mod stamp;
+mod triton;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
             arguments.insert(0, program);
             k3s::main(&arguments)
         }
+        "tritonserver" => triton::main(&arguments),
         "database" => database::main(&arguments),
         "containerd-shim-runc-v2" => k3s::shim(&arguments),
         // Whatever a mirror or a test names the file, it is k3s unless it says otherwise.
