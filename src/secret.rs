@@ -119,6 +119,21 @@ pub fn is_for_agents(token: &SecretString) -> bool {
     token.expose_secret().split_once("::").is_some_and(|(_, user)| user.starts_with("node:"))
 }
 
+/// `NAME=value` on a line of its own for each, for the one file that a service reads its variables from.
+#[must_use]
+pub fn assignments(values: &[(&str, SecretString)]) -> SecretString {
+    // Room for all of it from the start: growing would leave copies behind.
+    let room =
+        values.iter().map(|(name, value)| name.len() + value.expose_secret().len() + 2).sum();
+    let mut text = String::with_capacity(room);
+    for (name, value) in values {
+        for part in [name, "=", value.expose_secret(), "\n"] {
+            text.push_str(part);
+        }
+    }
+    SecretString::from(text)
+}
+
 /// The bytes of a secret, for the stdin of a process and for nothing else.
 #[must_use]
 pub fn bytes(secret: &SecretString) -> &[u8] {

@@ -176,7 +176,11 @@ impl Context {
     }
 
     /// The resolved versions and hashes for the hosts that we are in, and whether the lock file lacks any.
-    pub async fn releases<R>(&self, members: &[Member<'_, R>]) -> anyhow::Result<(Releases, bool)> {
+    pub async fn releases<R>(
+        &self,
+        members: &[Member<'_, R>],
+        selection: &Selection,
+    ) -> anyhow::Result<(Releases, bool)> {
         let mut releases = Releases::load(&Releases::path(&self.file))?;
         let mut arches = Vec::new();
         for member in members {
@@ -185,7 +189,10 @@ impl Context {
         }
         arches.sort_unstable();
         arches.dedup();
-        let asked = releases.resolve(&self.cluster, &arches).await?;
+        let mut asked = releases.resolve(&self.cluster, &arches).await?;
+        if selection.has_step("triton") && members.iter().any(|member| member.host.gpu) {
+            asked |= releases.resolve_images(&self.cluster).await?;
+        }
         Ok((releases, asked))
     }
 
@@ -194,10 +201,16 @@ impl Context {
         self.ask_for_datastore()?;
         match &self.cluster.baseline.cert_manager {
             Some(manager) if selection.has_step("baseline") => {
-                manager.token.fetch().context("cannot get `baseline.cert-manager.token`")
+                manager.token.fetch().context("cannot get `baseline.cert-manager.token`")?;
             }
-            _ => Ok(()),
+            _ => {}
         }
+        let gpu = self.cluster.hosts.iter().any(|host| host.gpu && selection.has_node(&host.name));
+        let triton = self.cluster.triton.iter().filter(|_| gpu && selection.has_step("triton"));
+        for (name, value) in triton.flat_map(|triton| &triton.secrets) {
+            value.fetch().with_context(|| format!("cannot get `triton.secrets.{name}`"))?;
+        }
+        Ok(())
     }
 
     /// Connects to every host; what stands in the way was told of, and is the exit status.
@@ -251,7 +264,7 @@ impl Context {
         fleet: &Fleet<'f, Dialer, Teller>,
         members: Vec<Member<'f, AnyRemote>>,
     ) -> anyhow::Result<Result<Look<'f>, Exit>> {
-        let (releases, new) = self.releases(&members).await?;
+        let (releases, new) = self.releases(&members, fleet.selection).await?;
         Ok(match fleet.plan(&members, &releases).await {
             Ok(plans) => Ok(Look { members, releases, new, plans, guarded: false }),
             Err(failures) => Err(self.give_up(fleet, &failures)),

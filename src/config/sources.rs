@@ -20,6 +20,7 @@ pub fn read(section: &SourcesSection, out: &mut Findings) -> Option<Sources> {
     let nvidia = source("nvidia", &section.nvidia, out);
     let nvidia_key = source("nvidia-key", &section.nvidia_key, out);
     let nvidia_fingerprint = out.read("nvidia-fingerprint", &section.nvidia_fingerprint, print);
+    let docker = source("docker", &section.docker, out);
     let channels = source("channels", &section.channels, out);
     let proxy = section.proxy.as_ref().map(|text| proxy(text, out));
     let no_proxy = section.no_proxy.iter().map(|text| out.read("no-proxy", text, around));
@@ -36,6 +37,7 @@ pub fn read(section: &SourcesSection, out: &mut Findings) -> Option<Sources> {
         nvidia: nvidia?,
         nvidia_key: nvidia_key?,
         nvidia_fingerprint: nvidia_fingerprint?,
+        docker: docker?,
         // What is wrong was said; without it the rest can still be checked.
         proxy: proxy.flatten(),
         no_proxy,

@@ -1,6 +1,7 @@
 //! An HTTP server with releases in the upstream layout, and with every way to serve them wrongly.
 
 mod nvidia;
+mod registry;
 mod serve;
 mod tls;
 
@@ -60,8 +61,17 @@ pub struct Releases {
 #[derive(Debug, Default)]
 struct State {
     files: BTreeMap<String, Arc<Vec<u8>>>,
+    /// What a registry says of some of them.
+    kinds: BTreeMap<String, Kind>,
     faults: BTreeMap<String, Fault>,
     requests: Vec<String>,
+}
+
+/// What a registry says of a file.
+#[derive(Debug, Clone)]
+struct Kind {
+    media_type: &'static str,
+    digest: String,
 }
 
 impl Artifact {

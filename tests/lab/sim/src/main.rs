@@ -15,6 +15,7 @@ mod notify;
 mod nvidia;
 mod settings;
 mod stamp;
+mod triton;
 mod web;
 
 use std::path::Path;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         "nvidia-smi" => nvidia::smi(&arguments),
         "nvidia-ctk" => nvidia::ctk(&arguments),
         "nvidia-container-runtime" => nvidia::runtime(&arguments),
+        "tritonserver" => triton::main(&arguments),
         "database" => database::main(&arguments),
         "edge" => edge::main(&arguments),
         "containerd-shim-runc-v2" => k3s::shim(&arguments),
