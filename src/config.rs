@@ -127,7 +127,7 @@ fn cluster(file: &File, out: &mut Findings) -> Option<Cluster> {
     let gpu = file.gpu.as_ref().map(|gpu| Gpu { runtime: *gpu.runtime.value() });
     let triton = triton::read(file, out);
     let (tunnels, cloudflared) = (tunnels::read(file, out), tunnels::program(file, out));
-    let cloudflare = cloudflare::read(file);
+    let cloudflare = cloudflare::read(file, out);
     caution::check(file, out);
     topology::check(file, &hosts, out);
     Some(Cluster {

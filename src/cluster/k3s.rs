@@ -82,6 +82,8 @@ pub struct Sources {
     pub channels: String,
     /// The folder above `<version>/cloudflared-linux-<arch>`.
     pub cloudflared: String,
+    /// Cloudflare's API.
+    pub cloudflare_api: String,
     /// The HTTP proxy of the hosts.
     pub proxy: Option<String>,
     /// What is reached without the proxy.

@@ -39,6 +39,12 @@ pub async fn run(context: &Context, target: Target) -> anyhow::Result<Exit> {
     if !context.json {
         show_notes(&plans)?;
     }
+    if !selection.has_hosts() {
+        if !context.json {
+            print("Cloudflare is as cluster.toml says\n")?;
+        }
+        return Ok(Exit::Done);
+    }
     let selected: Vec<_> =
         members.iter().filter(|member| fleet.is_selected(&member.host.name)).collect();
     tell_exposure(context, &selected).await?;

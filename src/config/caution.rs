@@ -78,7 +78,6 @@ fn unused(file: &File, out: &mut Findings) {
     let sections = [
         ("[gpu]", file.gpu.as_ref().map(Written::span)),
         ("[[tunnel]]", file.tunnel.first().map(Written::span)),
-        ("[cloudflare]", file.cloudflare.as_ref().map(Written::span)),
     ];
     let present = || sections.iter().filter_map(|(name, span)| Some((*name, span.clone()?)));
     let Some((_, first)) = present().min_by_key(|(_, span)| span.start) else { return };
