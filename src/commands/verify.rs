@@ -54,6 +54,12 @@ pub async fn run(context: &Context, target: Target) -> anyhow::Result<Exit> {
     if pending {
         return Ok(if walked == Exit::Done { Exit::Pending } else { walked });
     }
+    if !selection.has_hosts() {
+        if !context.json {
+            print("Cloudflare is as cluster.toml says\n")?;
+        }
+        return Ok(Exit::Done);
+    }
     ask_api(context, &members).await?;
     Ok(walked)
 }
