@@ -52,6 +52,7 @@ async fn every_rendered_script_is_clean_by_shellcheck_and_parses_in_dash_and_bas
     }
     for role in [Role::Server, Role::Agent] {
         scripts.add(format!("facts.{role:?}"), facts::script(role).text());
+        scripts.add(format!("facts.gpu.{role:?}"), facts::script_with_gpu(role).text());
     }
     scripts.doctor();
     let cluster = cluster();
@@ -226,6 +227,9 @@ repository = "ssh://git@git.example.com/it's.git"
 fn cluster() -> Cluster {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("cluster.toml");
     let text = fs::read_to_string(file).expect("the example is there") + BASELINE;
+    // A driver that is installed, and a device plugin that is proved.
+    let gpu = "sharing = \"time-slicing\"\nreplicas = 2\nprove = true\ndriver = \"580\"";
+    let text = text.replace("sharing = \"triton-only\"", gpu);
     oceanid::config::parse("cluster.toml", &text).expect("it is valid").cluster
 }
 
@@ -234,7 +238,11 @@ fn all_steps(state: State) -> Vec<(String, Step)> {
     let sums = ["amd64", "arm64", "arm"].map(|arch| (arch.to_owned(), "0".repeat(64)));
     let version = cluster.k3s.version.clone();
     let k3s = Release { version, sha256: sums.into(), ..Release::default() };
-    let releases = Releases { k3s, ..Releases::default() };
+    let images = cluster
+        .images()
+        .into_iter()
+        .map(|image| (image.to_owned(), format!("sha256:{}", "0".repeat(64))));
+    let releases = Releases { k3s, images: images.collect(), ..Releases::default() };
     let facts = facts();
     let server = match state {
         State::Bare => None,
@@ -294,6 +302,7 @@ fn facts() -> Facts {
                 fact knows-kex curve25519-sha256\nfact knows-cipher aes256-ctr\n\
                 fact knows-mac hmac-sha2-256-etm@openssh.com\nfact knows-HostKeyAlgorithms rsa-sha2-512\n\
                 fact login root 203.0.113.7 50000 198.51.100.1 22\n\
+                fact gpu 0000:01:00.0 0x2684\nfact gpu-persistenced yes\nfact gpu-asked yes\n\
                 fact join-token K10c0ffee::node:canary-token\n";
     let output = Output { stdout: said.to_owned(), ..Output::default() };
     facts::read(&output, 1.5).expect("whole facts")
