@@ -71,7 +71,14 @@ fn failure(operator: &Operator, said: &Said) -> String {
     let url = operator.lab.releases().expect("a server").url();
     let text = said.stderr.replace(&url, "http://[lab]");
     let from = text.find("error:").unwrap_or_default();
-    text[from..].lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+    let until = text.rfind("\n2 hosts:").unwrap_or(text.len());
+    text[from..until]
+        .lines()
+        .map(str::trim_end)
+        .collect::<Vec<_>>()
+        .join("\n")
+        .trim_end()
+        .to_owned()
 }
 
 fn another_key_than_the_right_one_lands_nowhere(operator: &Operator) {

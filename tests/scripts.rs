@@ -53,6 +53,7 @@ async fn every_rendered_script_is_clean_by_shellcheck_and_parses_in_dash_and_bas
     }
     for role in [Role::Server, Role::Agent] {
         scripts.add(format!("facts.{role:?}"), facts::script(role).text());
+        scripts.add(format!("facts.gpu.{role:?}"), facts::script_with_gpu(role).text());
     }
     scripts.doctor();
     let cluster = cluster();
@@ -235,6 +236,9 @@ fn cluster() -> Cluster {
                   docker = \"docker-ce\"\nenvironment = { A = \"it's $x\" }\n\
                   secrets = { B = { env = \"B\" } }";
     let text = text.replace("[triton]", triton);
+    // A driver that is installed, and a device plugin that is proved.
+    let gpu = "sharing = \"time-slicing\"\nreplicas = 2\nprove = true\ndriver = \"580\"";
+    let text = text.replace("sharing = \"triton-only\"", gpu);
     oceanid::config::parse("cluster.toml", &text).expect("it is valid").cluster
 }
 
@@ -305,6 +309,7 @@ fn facts() -> Facts {
                 fact knows-kex curve25519-sha256\nfact knows-cipher aes256-ctr\n\
                 fact knows-mac hmac-sha2-256-etm@openssh.com\nfact knows-HostKeyAlgorithms rsa-sha2-512\n\
                 fact login root 203.0.113.7 50000 198.51.100.1 22\n\
+                fact gpu 0000:01:00.0 0x2684\nfact gpu-persistenced yes\nfact gpu-asked yes\n\
                 fact join-token K10c0ffee::node:canary-token\n";
     let output = Output { stdout: said.to_owned(), ..Output::default() };
     facts::read(&output, 1.5).expect("whole facts")

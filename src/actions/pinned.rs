@@ -98,7 +98,11 @@ impl Pinned {
 
 impl Action for Pinned {
     fn subject(&self) -> String {
-        format!("packages {}", self.names.join(", "))
+        let first = self.names.first().map_or("", String::as_str);
+        match self.names.len() {
+            0 | 1 => format!("package {first}"),
+            more => format!("packages {first} and {} more", more - 1),
+        }
     }
 
     fn probe(&self) -> Vec<Question> {
