@@ -128,6 +128,9 @@ impl Scripts {
                 let name = format!("doctor.{}.{since:?}", host.name).replace(['(', ')'], ".");
                 let text = format!("set -eu\n{}", doctor::ask(&cluster, host, since).text());
                 self.add(name, &text);
+                let text = doctor::ask_edge(&cluster.cloudflared, since);
+                let name = format!("doctor.{}.edge.{since:?}", host.name).replace(['(', ')'], ".");
+                self.add(name, &format!("set -eu\n{}", text.text()));
             }
         }
     }
@@ -226,7 +229,11 @@ repository = "ssh://git@git.example.com/it's.git"
 fn cluster() -> Cluster {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("cluster.toml");
     let text = fs::read_to_string(file).expect("the example is there") + BASELINE;
-    oceanid::config::parse("cluster.toml", &text).expect("it is valid").cluster
+    let mut cluster = oceanid::config::parse("cluster.toml", &text).expect("it is valid").cluster;
+    for tunnel in &mut cluster.tunnels {
+        tunnel.id = Some(String::from("6ff42ae2-765d-4adf-8112-31c55c1551ef"));
+    }
+    cluster
 }
 
 fn all_steps(state: State) -> Vec<(String, Step)> {
@@ -234,7 +241,8 @@ fn all_steps(state: State) -> Vec<(String, Step)> {
     let sums = ["amd64", "arm64", "arm"].map(|arch| (arch.to_owned(), "0".repeat(64)));
     let version = cluster.k3s.version.clone();
     let k3s = Release { version, sha256: sums.into(), ..Release::default() };
-    let releases = Releases { k3s, ..Releases::default() };
+    let cloudflared = Some(Release { version: String::new(), ..k3s.clone() });
+    let releases = Releases { k3s, cloudflared, ..Releases::default() };
     let facts = facts();
     let server = match state {
         State::Bare => None,

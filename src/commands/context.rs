@@ -1,5 +1,7 @@
 //! What every command that contacts hosts needs: the cluster, the connections, somebody to tell.
 
+mod tunnels;
+
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -175,7 +177,11 @@ impl Context {
     }
 
     /// The resolved versions and hashes for the hosts that we are in, and whether the lock file lacks any.
-    pub async fn releases<R>(&self, members: &[Member<'_, R>]) -> anyhow::Result<(Releases, bool)> {
+    pub async fn releases<R>(
+        &self,
+        members: &[Member<'_, R>],
+        selection: &Selection,
+    ) -> anyhow::Result<(Releases, bool)> {
         let mut releases = Releases::load(&Releases::path(&self.file))?;
         let mut arches = Vec::new();
         for member in members {
@@ -185,12 +191,14 @@ impl Context {
         arches.sort_unstable();
         arches.dedup();
         let asked = releases.resolve(&self.cluster, &arches).await?;
-        Ok((releases, asked))
+        let locked = self.lock_cloudflared(&mut releases, members, selection).await?;
+        Ok((releases, asked || locked))
     }
 
     /// Fetches the secrets that the selected steps write: before any host is contacted.
     pub fn fetch_secrets(&self, selection: &Selection) -> anyhow::Result<()> {
         self.ask_for_datastore()?;
+        self.ask_for_tunnels(selection)?;
         match &self.cluster.baseline.cert_manager {
             Some(manager) if selection.has_step("baseline") => {
                 manager.token.fetch().context("cannot get `baseline.cert-manager.token`")
@@ -250,7 +258,7 @@ impl Context {
         fleet: &Fleet<'f, Dialer, Teller>,
         members: Vec<Member<'f, AnyRemote>>,
     ) -> anyhow::Result<Result<Look<'f>, Exit>> {
-        let (releases, new) = self.releases(&members).await?;
+        let (releases, new) = self.releases(&members, fleet.selection).await?;
         Ok(match fleet.plan(&members, &releases).await {
             Ok(plans) => Ok(Look { members, releases, new, plans, guarded: false }),
             Err(failures) => Err(self.give_up(fleet, &failures)),

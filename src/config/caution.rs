@@ -77,7 +77,6 @@ fn private_server(file: &File, out: &mut Findings) {
 fn unused(file: &File, out: &mut Findings) {
     let sections = [
         ("[gpu]", file.gpu.as_ref().map(Written::span)),
-        ("[[tunnel]]", file.tunnel.first().map(Written::span)),
         ("[cloudflare]", file.cloudflare.as_ref().map(Written::span)),
     ];
     let present = || sections.iter().filter_map(|(name, span)| Some((*name, span.clone()?)));

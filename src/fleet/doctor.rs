@@ -6,7 +6,7 @@ use futures::future::join_all;
 
 use super::{Dial, Fleet, Member, gather};
 use crate::cluster::{Host, Role};
-use crate::doctor::{Diagnosed, Examined, Since, examine};
+use crate::doctor::{Diagnosed, Examined, Finding, Since, examine, examine_edge};
 use crate::engine::{ChangeFailed, NotHeld};
 use crate::facts::Facts;
 use crate::report::{Event, Observer};
@@ -41,8 +41,14 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
                 Ok(remote) => remote,
                 Err(error) => return (*host, Err(error.clone().into())),
             };
-            let examined = examine(cluster, host, remote, server, ca.clone(), Since::Start).await;
-            (*host, examined.map_err(anyhow::Error::from))
+            let examined = async {
+                let since = Since::Start;
+                let mut examined =
+                    examine(cluster, host, remote, server, ca.clone(), since).await?;
+                examined.findings.extend(examine_edge(cluster, host, remote, since).await?);
+                Ok(examined)
+            };
+            (*host, examined.await)
         }))
         .await
     }
@@ -58,6 +64,11 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
         let Err(error) = result else { return result };
         let failed = error.downcast_ref::<ChangeFailed>().map(|failed| failed.step);
         let step = failed.or_else(|| error.downcast_ref::<NotHeld>().map(|held| held.step));
+        let since = Since::Ago(begun.elapsed());
+        if step == Some("cloudflared") {
+            let found = examine_edge(self.cluster, member.host, &member.remote, since).await;
+            return Err(with_findings(error, found.unwrap_or_default()));
+        }
         if !step.is_some_and(|step| STARTS_K3S.contains(&step)) {
             return Err(error);
         }
@@ -65,17 +76,20 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
             Some(server) => (ca_hash(&server.facts), Some(&server.remote)),
             None => (None, None),
         };
-        let since = Since::Ago(begun.elapsed());
         let examined = examine(self.cluster, member.host, &member.remote, remote, ca, since).await;
         // The host just failed; that it cannot be looked at is not the news.
-        match examined {
-            Ok(Examined { findings, .. }) if !findings.is_empty() => {
-                let text = error.to_string();
-                Err(error.context(Diagnosed { findings, error: text }))
-            }
-            _ => Err(error),
-        }
+        let findings = examined.map(|examined| examined.findings);
+        Err(with_findings(error, findings.unwrap_or_default()))
     }
+}
+
+/// The error, and beside it what the host shows of its cause.
+fn with_findings(error: anyhow::Error, findings: Vec<Finding>) -> anyhow::Error {
+    if findings.is_empty() {
+        return error;
+    }
+    let text = error.to_string();
+    error.context(Diagnosed { findings, error: text })
 }
 
 fn ca_hash(facts: &Facts) -> Option<String> {

@@ -56,7 +56,9 @@ impl Selection {
         (self.only.is_empty() || has(&self.only)) && !has(&self.skip)
     }
 
-    pub(super) fn has_node(&self, name: &str) -> bool {
+    /// Whether the node of that name was selected.
+    #[must_use]
+    pub fn has_node(&self, name: &str) -> bool {
         self.nodes.is_empty() || self.nodes.iter().any(|node| node == name)
     }
 }
