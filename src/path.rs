@@ -3,7 +3,7 @@
 use futures::future::join3;
 use serde::Serialize;
 
-use crate::cluster::{Access, Cluster, Host, Tunnel};
+use crate::cluster::{Access, Cluster, Host, Rule, Tunnel};
 use crate::doctor::Finding;
 use crate::remote::{Remote, RemoteError};
 
@@ -110,8 +110,15 @@ impl<'a> Way<'a> {
 
     /// The service, as cloudflared on the node reaches it.
     #[must_use]
-    pub fn service(&self) -> String {
-        String::from("http://127.0.0.1:8000")
+    pub fn service(&self) -> &'a str {
+        let own = |rule: &&Rule| rule.hostname == self.name() && rule.path.is_none();
+        self.tunnel.rules.iter().find(own).map_or("http_status:404", |rule| &rule.service)
+    }
+
+    /// Where cloudflared tells of itself, on its node's loopback.
+    #[must_use]
+    pub fn metrics(&self) -> String {
+        format!("127.0.0.1:{}", self.cluster.cloudflared.metrics_port)
     }
 
     /// Whether it leads to Triton.

@@ -6,7 +6,7 @@ use futures::future::join_all;
 
 use super::{Dial, Fleet, Member, gather};
 use crate::cluster::Host;
-use crate::doctor::{Diagnosed, Examined, Finding, Since, examine, triton};
+use crate::doctor::{Diagnosed, Examined, Finding, Since, examine, examine_edge, triton};
 use crate::engine::{ChangeFailed, NotHeld};
 use crate::facts::Facts;
 use crate::report::{Event, Observer};
@@ -44,8 +44,14 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
                 Ok(remote) => remote,
                 Err(error) => return (*host, Err(error.clone().into())),
             };
-            let examined = examine(cluster, host, remote, server, ca.clone(), Since::Start).await;
-            (*host, examined.map_err(anyhow::Error::from))
+            let examined = async {
+                let since = Since::Start;
+                let mut examined =
+                    examine(cluster, host, remote, server, ca.clone(), since).await?;
+                examined.findings.extend(examine_edge(cluster, host, remote, since).await?);
+                Ok(examined)
+            };
+            (*host, examined.await)
         }))
         .await
     }
@@ -64,6 +70,11 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
         if step.is_some_and(|step| SERVES.contains(&step)) {
             return Err(self.diagnosed_triton(member.host, error));
         }
+        let since = Since::Ago(begun.elapsed());
+        if step == Some("cloudflared") {
+            let found = examine_edge(self.cluster, member.host, &member.remote, since).await;
+            return Err(with(found.unwrap_or_default(), error));
+        }
         if !step.is_some_and(|step| STARTS_K3S.contains(&step)) {
             return Err(error);
         }
@@ -71,7 +82,6 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
             Some(server) => (ca_hash(&server.facts), Some(&server.remote)),
             None => (None, None),
         };
-        let since = Since::Ago(begun.elapsed());
         let examined = examine(self.cluster, member.host, &member.remote, remote, ca, since).await;
         // The host just failed; that it cannot be looked at is not the news.
         match examined {
@@ -89,6 +99,7 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
     }
 }
 
+/// The error, and beside it what the host shows of its cause.
 fn with(findings: Vec<Finding>, error: anyhow::Error) -> anyhow::Error {
     if findings.is_empty() {
         return error;

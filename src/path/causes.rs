@@ -128,13 +128,7 @@ const CAUSES: &[Cause] = &[
         meaning: |case| {
             format!("ALARM: `{}` is open to everybody: Access does not guard it", case.way.name())
         },
-        command: |case| {
-            format!(
-                "on {}, `systemctl stop cloudflared` closes it now; then {}",
-                case.way.host.name,
-                guard(case)
-            )
-        },
+        command: close,
     },
     Cause {
         name: "guarded",
@@ -344,26 +338,43 @@ fn speaks_of_names(text: &str) -> bool {
     signs.iter().any(|sign| text.contains(sign))
 }
 
-/// How the name gets its guard.
-fn guard(case: &Case<'_>) -> String {
-    let name = case.way.name();
-    format!("give `{name}` an Access application with a policy of Service Auth")
+/// What to do at Cloudflare: by us where it is ours, else `by_hand`.
+fn there(case: &Case<'_>, by_hand: &str) -> String {
+    if case.way.cluster.cloudflare.is_some() {
+        return String::from(
+            "`oceanid plan --only cloudflare` shows what is other there than cluster.toml says, and \
+             `oceanid bootstrap --only cloudflare` mends it",
+        );
+    }
+    format!("at Cloudflare, {by_hand}")
+}
+
+fn close(case: &Case<'_>) -> String {
+    let (name, host) = (case.way.name(), &case.way.host.name);
+    let guard =
+        there(case, &format!("give `{name}` an Access application with a policy of Service Auth"));
+    format!("on {host}, `systemctl stop cloudflared` closes it now; then {guard}")
 }
 
 fn token_command(case: &Case<'_>) -> String {
-    format!(
-        "at Cloudflare, look for the token's expiry and for a policy of Service Auth of `{}`; a new \
-         token goes where `access` of the tunnel says",
-        case.way.name()
+    let name = case.way.name();
+    there(
+        case,
+        &format!(
+            "look for the token's expiry and for a policy of Service Auth of `{name}`; a new token \
+             goes where `access` of the tunnel says"
+        ),
     )
 }
 
 fn record_command(case: &Case<'_>) -> String {
-    format!(
-        "at Cloudflare, make `{}` a proxied CNAME to `<tunnel>.cfargotunnel.com`, with the id of \
-         the tunnel that runs on {}",
-        case.way.name(),
-        case.way.host.name
+    let (name, host) = (case.way.name(), &case.way.host.name);
+    there(
+        case,
+        &format!(
+            "make `{name}` a proxied CNAME to `<tunnel>.cfargotunnel.com`, with the id of the tunnel \
+             that runs on {host}"
+        ),
     )
 }
 

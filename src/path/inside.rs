@@ -2,7 +2,7 @@
 
 use super::Way;
 use super::answer::Answer;
-use super::node::{CLOUDFLARED, Ingress, METRICS, Seen, TRITON};
+use super::node::{CLOUDFLARED, Ingress, Seen, TRITON};
 use crate::doctor::Finding;
 
 /// The service is not there, or not ready.
@@ -43,7 +43,7 @@ pub fn service(way: Way<'_>, seen: &Seen, answer: &Answer) -> Finding {
 /// cloudflared says nothing.
 pub fn down(way: Way<'_>, seen: &Seen, name: &str, answer: &Answer) -> Finding {
     let host = &way.host.name;
-    let mut evidence = vec![format!("http://{METRICS}: {}", answer.said())];
+    let mut evidence = vec![format!("http://{}: {}", way.metrics(), answer.said())];
     evidence.extend(state(seen, name, CLOUDFLARED));
     Finding {
         name: "cloudflared-down",

@@ -10,8 +10,6 @@ use super::service::Service;
 use super::{Way, blocks};
 use crate::script::Script;
 
-/// Where cloudflared tells of itself, on its node's loopback.
-pub const METRICS: &str = "127.0.0.1:20241";
 /// The unit that keeps the tunnel open.
 pub const CLOUDFLARED: &str = "cloudflared.service";
 /// The unit that runs Triton.
@@ -39,9 +37,10 @@ pub fn ask(way: Way<'_>) -> Script {
     let service = service.arguments(way).map_or_else(String::new, |arguments| {
         format!("ask service {unit} -k -o /dev/null {arguments}\n")
     });
+    let metrics = way.metrics();
     let text = format!(
-        "{ASK}{service}ask cloudflared {CLOUDFLARED} -- http://{METRICS}/config\n\
-         ask edge {CLOUDFLARED} -- http://{METRICS}/ready\n"
+        "{ASK}{service}ask cloudflared {CLOUDFLARED} -- http://{metrics}/config\n\
+         ask edge {CLOUDFLARED} -- http://{metrics}/ready\n"
     );
     Script::new(text).deadline(Duration::from_secs(60))
 }
@@ -151,19 +150,21 @@ impl Seen {
 }
 
 impl Ingress {
-    /// The rule that a request for `name` meets first.
+    /// The rule that requests for `name` meet, unless one for their path comes first.
     #[must_use]
     pub fn rule(&self, name: &str) -> Option<&Rule> {
-        self.rules.iter().find(|rule| rule.is_for(name))
+        self.rules.iter().find(|rule| rule.is_for_all_of(name))
     }
 }
 
 impl Rule {
-    fn is_for(&self, name: &str) -> bool {
-        match self.hostname.strip_prefix('*') {
-            Some(rest) => name.len() > rest.len() && name.ends_with(rest),
-            None => self.hostname.is_empty() || self.hostname.eq_ignore_ascii_case(name),
-        }
+    fn is_for_all_of(&self, name: &str) -> bool {
+        let some = self.path.as_ref().is_some_and(|path| !path.is_null() && path != "");
+        !some
+            && match self.hostname.strip_prefix('*') {
+                Some(rest) => name.len() > rest.len() && name.ends_with(rest),
+                None => self.hostname.is_empty() || self.hostname.eq_ignore_ascii_case(name),
+            }
     }
 
     /// Whether it is the last one, for what no other takes.

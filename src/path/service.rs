@@ -24,7 +24,7 @@ impl Service {
     pub fn of(way: Way<'_>) -> Self {
         let text = way.service();
         if let Some(triton) = way.cluster.triton.as_ref().filter(|_| way.host.gpu)
-            && same(&text, &format!("http://127.0.0.1:{}", triton.ports.http))
+            && same(text, &format!("http://127.0.0.1:{}", triton.ports.http))
         {
             return Self::Triton;
         }
@@ -36,7 +36,7 @@ impl Service {
         }
         match text.split_once("://") {
             None => Self::Itself(200),
-            Some(("http" | "https", _)) => Self::Web(text),
+            Some(("http" | "https", _)) => Self::Web(text.to_owned()),
             Some(("ws", rest)) => Self::Web(format!("http://{rest}")),
             Some(("wss", rest)) => Self::Web(format!("https://{rest}")),
             Some(_) => Self::Foreign,
@@ -47,7 +47,7 @@ impl Service {
     pub(super) fn arguments(&self, way: Way<'_>) -> Option<String> {
         let url = |base: &str| quote(&format!("{}{}", base.trim_end_matches('/'), way.asked()));
         match self {
-            Self::Triton => Some(format!("-- {}", url(&way.service()))),
+            Self::Triton => Some(format!("-- {}", url(way.service()))),
             Self::Web(base) => Some(format!("-- {}", url(base))),
             Self::Socket(path) => {
                 let scheme = if way.service().starts_with("unix+tls:") { "https" } else { "http" };

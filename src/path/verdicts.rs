@@ -31,12 +31,10 @@ pub fn service(way: Way<'_>, seen: &Seen) -> Verdict {
 pub fn cloudflared(way: Way<'_>, seen: &Seen) -> Verdict {
     let Some(ingress) = seen.ingress() else { return untold(way, seen, "cloudflared") };
     match ingress.rule(way.name()) {
-        Some(rule) if same(&rule.service, &way.service()) => {
-            Verdict::Holds(match ingress.version {
-                ..0 => String::from("leads to it"),
-                version => format!("leads to it, by version {version} of Cloudflare's settings"),
-            })
-        }
+        Some(rule) if same(&rule.service, way.service()) => Verdict::Holds(match ingress.version {
+            ..0 => String::from("leads to it"),
+            version => format!("leads to it, by version {version} of Cloudflare's settings"),
+        }),
         Some(rule) if !rule.is_last_resort() => {
             Verdict::Broken(inside::other_service(way, &ingress, &rule.service))
         }
