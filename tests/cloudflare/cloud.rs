@@ -33,7 +33,7 @@ port = 1
 [[node]]
 name = "calypso"
 role = "agent"
-address = "127.0.0.1"
+address = "127.0.0.2"
 port = 1
 gpu = true
 [[tunnel]]
