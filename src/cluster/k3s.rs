@@ -90,6 +90,8 @@ pub struct Sources {
     pub nvidia_fingerprint: String,
     /// The folder above the apt repositories of Docker.
     pub docker: String,
+    /// Cloudflare's API.
+    pub cloudflare_api: String,
     /// The HTTP proxy of the hosts.
     pub proxy: Option<String>,
     /// What is reached without the proxy.

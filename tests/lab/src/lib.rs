@@ -22,6 +22,6 @@ pub use host::{DRIVER, Host, SshdCounts, in_pod};
 pub use image::Release;
 pub use lab::{Lab, down, status};
 pub use relay::Relay;
-pub use releases::{Artifact, Fault, Mirror, Releases};
+pub use releases::{Artifact, Fault, Mirror, Releases, build_sim};
 pub use sampler::{Observed, Sampler};
 pub use topology::{HostSpec, Login, Place, Privilege, Topology};
