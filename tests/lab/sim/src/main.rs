@@ -10,6 +10,7 @@ mod database;
 mod edge;
 mod k3s;
 mod log;
+mod names;
 mod notify;
 mod nvidia;
 mod settings;
