@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::engine::ArgValueCandidates;
 
+use crate::complete;
 use crate::update::RELEASES;
 
 const EXIT_CODES: &str = "\
@@ -69,6 +71,7 @@ pub enum Command {
     #[command(after_help = "Example:\n  oceanid facts calypso --json")]
     Facts {
         /// Nodes; all when left out
+        #[arg(add = ArgValueCandidates::new(complete::nodes))]
         nodes: Vec<String>,
     },
     /// Show what would change; nothing is written to any host
@@ -102,7 +105,7 @@ pub enum Command {
     )]
     Join {
         /// The nodes
-        #[arg(required = true)]
+        #[arg(required = true, add = ArgValueCandidates::new(complete::nodes))]
         nodes: Vec<String>,
         /// The node is the machine that oceanid runs on
         #[arg(long)]
@@ -133,6 +136,7 @@ pub enum Command {
     )]
     Rollback {
         /// Nodes; all when left out
+        #[arg(add = ArgValueCandidates::new(complete::nodes))]
         nodes: Vec<String>,
         /// The run to take back; on each host its last one when left out
         #[arg(long, value_name = "NAME")]
@@ -153,6 +157,7 @@ pub enum Command {
     #[command(after_help = "Examples:\n  oceanid doctor\n  oceanid doctor styx --json")]
     Doctor {
         /// Nodes; all when left out
+        #[arg(add = ArgValueCandidates::new(complete::nodes))]
         nodes: Vec<String>,
     },
     /// Merge the administrator's kubeconfig into `~/.kube/config`
@@ -178,6 +183,7 @@ pub enum Command {
     #[command(after_help = "Example:\n  oceanid trust styx")]
     Trust {
         /// The node
+        #[arg(add = ArgValueCandidates::new(complete::nodes))]
         node: String,
         /// Do not ask: you compared the fingerprint
         #[arg(long, value_name = "SHA256:…")]
@@ -187,6 +193,7 @@ pub enum Command {
     #[command(after_help = "Example:\n  oceanid unlock styx")]
     Unlock {
         /// Nodes; all when left out
+        #[arg(add = ArgValueCandidates::new(complete::nodes))]
         nodes: Vec<String>,
     },
     /// Say which oceanid this is, and whether there is a newer one
@@ -216,6 +223,37 @@ pub enum Command {
         #[command(flatten)]
         source: Source,
     },
+    /// Print the script that lets a shell complete commands, nodes and steps
+    #[command(
+        after_help = "Nodes are those of the cluster.toml in the folder, or of `-f FILE`.\n\nExamples:\n  \
+                      oceanid completions bash >~/.local/share/bash-completion/completions/oceanid\n  \
+                      oceanid completions zsh >~/.zfunc/_oceanid\n  \
+                      oceanid completions fish >~/.config/fish/completions/oceanid.fish"
+    )]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Write a manual page for each command
+    #[command(
+        after_help = "Example:\n  oceanid man ~/.local/share/man/man1 && man oceanid-bootstrap"
+    )]
+    Man {
+        /// The folder; made if it is not there
+        #[arg(value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+        folder: PathBuf,
+    },
+}
+
+/// A shell that completes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Shell {
+    /// bash 4.4 or later
+    Bash,
+    /// zsh
+    Zsh,
+    /// fish
+    Fish,
 }
 
 /// Where releases of oceanid are.
@@ -251,6 +289,7 @@ pub struct Kubeconfig {
 #[derive(Debug, Args)]
 pub struct Target {
     /// Nodes; all when left out
+    #[arg(add = ArgValueCandidates::new(complete::nodes))]
     pub nodes: Vec<String>,
     /// Which steps.
     #[command(flatten)]
@@ -262,9 +301,11 @@ pub struct Target {
 pub struct Steps {
     /// Only these steps
     #[arg(long, value_name = "STEP", value_delimiter = ',')]
+    #[arg(add = ArgValueCandidates::new(complete::steps))]
     pub only: Vec<String>,
     /// All but these steps
     #[arg(long, value_name = "STEP", value_delimiter = ',')]
+    #[arg(add = ArgValueCandidates::new(complete::steps))]
     pub skip: Vec<String>,
 }
 

@@ -11,13 +11,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::secret::SecretRef;
 
+pub use access::{Access, ServiceToken};
 pub use baseline::{Baseline, CertManager, Gitops};
 pub use cloudflare::Cloudflare;
 pub use gpu::Gpu;
 pub use k3s::{Datastore, Delivery, K3s, Sources, minor};
-pub use triton::Triton;
+pub use triton::{Engine, ModelControl, Ports, Triton, User};
 pub use tunnel::{Cloudflared, Tunnel};
 
+mod access;
 mod baseline;
 mod cloudflare;
 mod gpu;

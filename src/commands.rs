@@ -13,6 +13,7 @@ use crate::report::{Event, Exit, Observer as _, Style};
 use context::{Context, Teller};
 
 mod bootstrap;
+mod completions;
 mod context;
 mod delivery;
 mod docs;
@@ -20,6 +21,7 @@ mod doctor;
 mod facts;
 mod kubeconfig;
 mod lock;
+mod man;
 mod plan;
 mod rollback;
 mod self_update;
@@ -35,6 +37,14 @@ mod version;
 /// Runs what was typed, and returns what the process's exit status says.
 #[must_use]
 pub fn main() -> ExitCode {
+    match crate::complete::answer() {
+        Ok(false) => {}
+        Ok(true) => return Exit::Done.into(),
+        Err(error) => {
+            say(&format!("error: {error}"));
+            return Exit::Failed.into();
+        }
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -138,6 +148,8 @@ async fn run(cli: Cli, stop: Arc<Stop>) -> anyhow::Result<Exit> {
         Command::Trust { node, fingerprint } => {
             trust::run(&Context::new(global, stop)?, &node, fingerprint.as_deref()).await
         }
+        Command::Completions { shell } => completions::run(shell),
+        Command::Man { folder } => man::run(&folder),
         Command::Unlock { nodes } => unlock::run(&Context::new(global, stop)?, nodes).await,
         Command::Version { check: false, .. } => version::run(global),
         Command::Version { source, .. } => version::check(global, &source).await,

@@ -1,5 +1,6 @@
 //! cluster.toml: from text to a checked [`Cluster`], or to every mistake in it at once.
 
+mod access;
 mod baseline;
 mod caution;
 mod cloudflare;

@@ -7,6 +7,7 @@ pub mod charts;
 pub mod cli;
 pub mod cluster;
 pub mod commands;
+pub mod complete;
 pub mod config;
 pub mod docs;
 pub mod doctor;

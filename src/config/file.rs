@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::written::Written;
 use crate::secret::SecretRef;
 
+pub use access::AccessSection;
 pub use baseline::{BaselineSection, CertManagerSection, GitopsSection, GitopsTool};
 pub use cloudflare::CloudflareSection;
 pub use gpu::{GpuRuntime, GpuSection};
@@ -21,6 +22,7 @@ pub use sources::SourcesSection;
 pub use triton::TritonSection;
 pub use tunnel::{CloudflaredSection, TunnelSection};
 
+mod access;
 mod baseline;
 mod cloudflare;
 mod gpu;

@@ -4,6 +4,7 @@
 //! `sim k3s server` is `k3s server`. Each program lives in a module of its own.
 
 mod clock;
+mod cloudflare;
 mod database;
 mod k3s;
 mod log;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
             arguments.insert(0, program);
             k3s::main(&arguments)
         }
+        "cloudflare-api" => cloudflare::main(&arguments),
         "database" => database::main(&arguments),
         "containerd-shim-runc-v2" => k3s::shim(&arguments),
         // Whatever a mirror or a test names the file, it is k3s unless it says otherwise.
