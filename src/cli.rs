@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::engine::ArgValueCandidates;
 
 use crate::complete;
+
 use crate::update::RELEASES;
 
 const EXIT_CODES: &str = "\
@@ -196,6 +197,26 @@ pub enum Command {
         #[arg(add = ArgValueCandidates::new(complete::nodes))]
         nodes: Vec<String>,
     },
+    /// Print the script that lets a shell complete commands, nodes and steps
+    #[command(
+        after_help = "Nodes are those of the cluster.toml in the folder, or of `-f FILE`.\n\nExamples:\n  \
+                      oceanid completions bash >~/.local/share/bash-completion/completions/oceanid\n  \
+                      oceanid completions zsh >~/.zfunc/_oceanid\n  \
+                      oceanid completions fish >~/.config/fish/completions/oceanid.fish"
+    )]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Write a manual page for each command
+    #[command(
+        after_help = "Example:\n  oceanid man ~/.local/share/man/man1 && man oceanid-bootstrap"
+    )]
+    Man {
+        /// The folder; made if it is not there
+        #[arg(value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+        folder: PathBuf,
+    },
     /// Say which oceanid this is, and whether there is a newer one
     #[command(
         after_help = "With --check it exits with 2 when there is a newer release.\n\nExamples:\n  oceanid \
@@ -222,26 +243,6 @@ pub enum Command {
         /// Where releases are.
         #[command(flatten)]
         source: Source,
-    },
-    /// Print the script that lets a shell complete commands, nodes and steps
-    #[command(
-        after_help = "Nodes are those of the cluster.toml in the folder, or of `-f FILE`.\n\nExamples:\n  \
-                      oceanid completions bash >~/.local/share/bash-completion/completions/oceanid\n  \
-                      oceanid completions zsh >~/.zfunc/_oceanid\n  \
-                      oceanid completions fish >~/.config/fish/completions/oceanid.fish"
-    )]
-    Completions {
-        /// The shell
-        shell: Shell,
-    },
-    /// Write a manual page for each command
-    #[command(
-        after_help = "Example:\n  oceanid man ~/.local/share/man/man1 && man oceanid-bootstrap"
-    )]
-    Man {
-        /// The folder; made if it is not there
-        #[arg(value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
-        folder: PathBuf,
     },
 }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cluster::{Cluster, Sources};
 use crate::facts::Arch;
-use downloads::Downloads;
+pub use downloads::Downloads;
 
 pub use cache::Wanted;
 pub use moved::Moved;
@@ -299,6 +299,23 @@ impl Releases {
     /// When the release has none.
     pub fn k3s_images(&self, sources: &Sources, arch: Arch) -> anyhow::Result<Wanted> {
         self.wanted(sources, arch, &arch.images_file(), &self.k3s.air_gap)
+    }
+
+    /// `image` by its digest, so that it is the same everywhere and always.
+    ///
+    /// # Errors
+    /// When no digest of it was ever locked.
+    pub fn pinned(&self, image: &str) -> anyhow::Result<String> {
+        if image.contains('@') {
+            return Ok(image.to_owned());
+        }
+        let digest = self.images.get(image).with_context(|| {
+            format!(
+                "oceanid.lock has no digest of the image `{image}`\n\
+                 `oceanid lock` asks its registry for it"
+            )
+        })?;
+        Ok(format!("{image}@{digest}"))
     }
 
     /// Every file that a host may get.

@@ -76,7 +76,6 @@ fn private_server(file: &File, out: &mut Findings) {
 /// Sections that are read and checked, but that no step of this version uses.
 fn unused(file: &File, out: &mut Findings) {
     let sections = [
-        ("[gpu]", file.gpu.as_ref().map(Written::span)),
         ("[[tunnel]]", file.tunnel.first().map(Written::span)),
         ("[cloudflare]", file.cloudflare.as_ref().map(Written::span)),
     ];
