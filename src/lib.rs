@@ -18,6 +18,7 @@ pub mod firewall;
 pub mod fleet;
 pub mod guard;
 pub mod health;
+pub mod init;
 pub mod k3s_settings;
 pub mod kube;
 pub mod kubeconfig;
