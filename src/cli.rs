@@ -7,6 +7,8 @@ use clap_complete::engine::ArgValueCandidates;
 
 use crate::complete;
 
+use crate::update::RELEASES;
+
 const EXIT_CODES: &str = "\
 Exit codes:
   0    done, or nothing to do
@@ -225,6 +227,33 @@ pub enum Command {
         #[arg(value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
         folder: PathBuf,
     },
+    /// Say which oceanid this is, and whether there is a newer one
+    #[command(
+        after_help = "With --check it exits with 2 when there is a newer release.\n\nExamples:\n  oceanid \
+                      version --json\n  oceanid version --check"
+    )]
+    Version {
+        /// Ask for the newest release; its signature must be right where this build carries a key
+        #[arg(long)]
+        check: bool,
+        /// Where releases are.
+        #[command(flatten)]
+        source: Source,
+    },
+    /// Replace this program by the newest release, verified
+    #[command(
+        after_help = "SHA-256 is always verified, and the signature of the sums where this build carries a \
+                      key (`oceanid version` tells). An older release must be asked for by its version.\n\n\
+                      Examples:\n  oceanid self-update\n  oceanid self-update 0.1.0"
+    )]
+    SelfUpdate {
+        /// This release; the newest when left out
+        #[arg(value_name = "VERSION", env = "OCEANID_VERSION")]
+        to: Option<String>,
+        /// Where releases are.
+        #[command(flatten)]
+        source: Source,
+    },
 }
 
 /// A shell that completes.
@@ -250,6 +279,14 @@ pub struct Init {
     /// The cluster's name; the folder's when left out
     #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub name: Option<String>,
+}
+
+/// Where releases of oceanid are.
+#[derive(Debug, Args)]
+pub struct Source {
+    /// A mirror of the releases
+    #[arg(long, value_name = "URL", env = "OCEANID_BASE_URL", default_value = RELEASES)]
+    pub base_url: String,
 }
 
 /// Where the kubeconfig goes, and how it leads to the API.

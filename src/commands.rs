@@ -25,6 +25,7 @@ mod lock;
 mod man;
 mod plan;
 mod rollback;
+mod self_update;
 mod server;
 mod status;
 mod trust;
@@ -32,6 +33,7 @@ mod tunnel;
 mod unlock;
 mod validate;
 mod verify;
+mod version;
 
 /// Runs what was typed, and returns what the process's exit status says.
 #[must_use]
@@ -80,8 +82,8 @@ impl Stop {
 /// Runs the command; the first Ctrl-C lets the running change end, the second leaves it to the host.
 async fn interruptible(cli: Cli) -> anyhow::Result<Exit> {
     let stop = Arc::new(Stop::default());
-    if matches!(cli.command, Command::Tunnel { .. }) {
-        // Ctrl-C is how it ends.
+    if matches!(cli.command, Command::Tunnel { .. } | Command::SelfUpdate { .. }) {
+        // They hear Ctrl-C themselves.
         return run(cli, stop).await;
     }
     if matches!(cli.command, Command::Init(_)) {
@@ -160,6 +162,11 @@ async fn run(cli: Cli, stop: Arc<Stop>) -> anyhow::Result<Exit> {
         Command::Completions { shell } => completions::run(shell),
         Command::Man { folder } => man::run(&folder),
         Command::Unlock { nodes } => unlock::run(&Context::new(global, stop)?, nodes).await,
+        Command::Version { check: false, .. } => version::run(global),
+        Command::Version { source, .. } => version::check(global, &source).await,
+        Command::SelfUpdate { to, source } => {
+            self_update::run(global, to.as_deref(), &source).await
+        }
     }
 }
 

@@ -44,6 +44,12 @@ impl Entry {
         }
     }
 
+    /// How it was typed, with the way to it.
+    #[must_use]
+    pub fn with_way(&self) -> String {
+        self.jump.iter().fold(self.place(), |text, jump| format!("{text} jump={jump}"))
+    }
+
     fn read(&mut self, place: &str) -> Result<(), String> {
         let rest = match place.rsplit_once('@') {
             Some((user, rest)) => {

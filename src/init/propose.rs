@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::entry::Entry;
 use super::network::{Standing, shared};
 use super::sight::Sight;
-use crate::facts::Facts;
+use crate::facts::{Facts, Smi};
 
 mod server;
 mod tables;
@@ -28,6 +28,23 @@ pub struct Found {
     pub facts: Facts,
     /// What only matters here.
     pub sight: Sight,
+}
+
+impl Found {
+    /// The models of the GPUs that its driver shows.
+    #[must_use]
+    pub fn gpus(&self) -> Vec<&str> {
+        match self.facts.gpu.as_ref().map(|gpu| &gpu.smi) {
+            Some(Smi::Shows(cards)) => cards.iter().map(|card| card.name.as_str()).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Whether a GPU is in the machine whose driver does not answer.
+    #[must_use]
+    pub fn has_idle_gpu(&self) -> bool {
+        self.facts.gpu.as_ref().is_some_and(|gpu| gpu.count() > 0) && self.gpus().is_empty()
+    }
 }
 
 /// How pods of different nodes reach each other, and why so.

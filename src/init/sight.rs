@@ -1,4 +1,4 @@
-//! What a first look asks beyond the facts: where the host stands, and whether it has a GPU.
+//! What a first look asks beyond the facts: whose machine the host is, and what its image brings along.
 
 use crate::script::Script;
 
@@ -9,10 +9,6 @@ pub struct Sight {
     pub virtualised: Option<String>,
     /// The provider, where its machines say whose they are.
     pub provider: Option<&'static str>,
-    /// The GPUs that the driver shows.
-    pub gpus: Vec<String>,
-    /// A GPU of NVIDIA is in the machine, with or without a driver.
-    pub has_gpu_device: bool,
     /// Rules from before that reject all that they do not know, as Oracle's images bring them along.
     pub rejects: bool,
 }
@@ -29,16 +25,6 @@ first maker /sys/class/dmi/id/sys_vendor
 first maker /sys/class/dmi/id/product_name
 first maker /sys/class/dmi/id/chassis_asset_tag
 say virtual "$(systemd-detect-virt)"
-for device in /sys/bus/pci/devices/*; do
-  if read -r vendor 2>/dev/null <"$device/vendor" && read -r class 2>/dev/null <"$device/class"; then
-    case "$vendor $class" in '0x10de 0x03'*) say device "$device" ;; esac
-  fi
-done
-if command -v nvidia-smi >/dev/null; then
-  timeout 20 nvidia-smi --query-gpu=name --format=csv,noheader 2>/dev/null | while read -r name; do
-    say gpu "$name"
-  done
-fi
 for file in /etc/iptables/rules.v4 /etc/iptables/rules.v6; do
   if [ -r "$file" ]; then
     while read -r rule; do
@@ -84,8 +70,6 @@ impl Sight {
                 "virtual" if !["", "none"].contains(&value) => {
                     sight.virtualised = Some(value.to_owned());
                 }
-                "device" => sight.has_gpu_device = true,
-                "gpu" => sight.gpus.push(value.to_owned()),
                 "rejects" => sight.rejects = true,
                 _ => {}
             }
@@ -118,7 +102,7 @@ mod tests {
         let oracle = Sight::read(said);
         assert_eq!((oracle.provider, oracle.rejects), (Some("oracle"), true));
         assert_eq!(oracle.virtualised.as_deref(), Some("kvm"));
-        let home = Sight::read("see virtual none\nsee device x\nsee gpu NVIDIA GeForce RTX 4090\n");
-        assert_eq!((home.gpus.len(), home.has_gpu_device, home.virtualised), (1, true, None));
+        let home = Sight::read("see virtual none\n");
+        assert_eq!((home.virtualised, home.provider), (None, None));
     }
 }

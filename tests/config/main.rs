@@ -1,5 +1,6 @@
 //! Every mistake in cluster.toml is reported with its place; no secret ever is.
 
+mod access;
 mod baseline;
 mod exit;
 mod harden;
@@ -7,6 +8,7 @@ mod k3s;
 mod reserve;
 mod servers;
 mod sources;
+mod triton;
 mod yaml;
 
 use std::fmt::Write;

@@ -17,6 +17,15 @@ struct Host {
     wireguard: bool,
     sight: &'static str,
     from: &'static str,
+    gpu: Gpu,
+}
+
+/// What of a GPU is there.
+#[derive(Clone, Copy, PartialEq)]
+enum Gpu {
+    None,
+    Idle,
+    Driven,
 }
 
 const HOST: Host = Host {
@@ -27,6 +36,7 @@ const HOST: Host = Host {
     wireguard: true,
     sight: "see virtual kvm\n",
     from: "198.18.0.7",
+    gpu: Gpu::None,
 };
 
 impl Host {
@@ -47,6 +57,15 @@ impl Host {
         }
         if self.wireguard {
             said.push_str("fact has-wireguard yes\n");
+        }
+        if self.gpu != Gpu::None {
+            said.push_str("fact gpu 0000:01:00.0 0x2684\nfact gpu-asked yes\n");
+        }
+        if self.gpu == Gpu::Driven {
+            said.push_str(
+                "fact list gpu-smi\n0, NVIDIA GeForce RTX 4090, GPU-1, 570.86.15, 24564, 1, 0, 40, 8.9, \
+                 Enabled\nfact gpu-smi-status 0\n",
+            );
         }
         let output = Output { stdout: said, ..Output::default() };
         Found {
@@ -96,7 +115,8 @@ const CALYPSO: Host = Host {
     hostname: "calypso",
     memory_mib: 32000,
     addresses: &["192.168.2.68/24"],
-    sight: "see maker ASUS\nsee virtual none\nsee device x\nsee gpu NVIDIA GeForce RTX 4090\n",
+    sight: "see maker ASUS\nsee virtual none\n",
+    gpu: Gpu::Driven,
     ..HOST
 };
 
@@ -172,7 +192,7 @@ fn the_server_is_reached_by_all_and_has_memory_and_no_gpu() {
     assert_eq!(server(&[CALYPSO, MELIAE]), "meliae", "nobody reaches calypso");
     let big = Host { memory_mib: 7900, ..STYX };
     assert_eq!(server(&[HOST, big]), "styx", "the most memory");
-    let gpu = Host { memory_mib: 64000, sight: CALYPSO.sight, ..STYX };
+    let gpu = Host { memory_mib: 64000, sight: CALYPSO.sight, gpu: Gpu::Driven, ..STYX };
     assert_eq!(server(&[gpu, HOST]), "tethys", "the GPU is left to workloads");
     let (text, loaded) = text(&[MELIAE]);
     assert_eq!(loaded.cluster.first_server().name, "meliae", "there is no other");
@@ -209,7 +229,7 @@ fn a_port_that_a_router_leads_home_is_not_a_public_node() {
 
 #[test]
 fn a_gpu_without_a_driver_is_offered_and_not_claimed() {
-    let idle = Host { sight: "see virtual none\nsee device x\n", ..CALYPSO };
+    let idle = Host { sight: "see virtual none\n", gpu: Gpu::Idle, ..CALYPSO };
     let (text, loaded) = text(&[HOST, idle]);
     assert!(!loaded.cluster.host("calypso").expect("it is there").gpu);
     assert!(text.contains("\n# gpu = true\n"), "{text}");

@@ -91,7 +91,7 @@ fn seen(one: &Found) -> String {
         "  {}: {} {}, {}, {} cpus, {} MiB memory",
         facts.hostname, facts.os, facts.os_version, facts.machine, facts.cpus, facts.memory_mib
     );
-    for gpu in &one.sight.gpus {
+    for gpu in one.gpus() {
         text.push_str(", ");
         text.push_str(gpu);
     }

@@ -67,8 +67,7 @@ impl Survey {
         let human = Human::stderr([host.name.as_str()]);
         let dialer = Dialer { connector };
         let remote = dialer.dial(&host, &human).await.map_err(|error| advise(error, entry))?;
-        // What only a server is asked is no matter here.
-        let facts = gather(&remote, Role::Agent).await?;
+        let facts = gather(&remote, &host).await?;
         if !matches!(facts.os.as_str(), "debian" | "ubuntu") {
             bail!("it runs `{}`; oceanid knows Debian and Ubuntu", facts.os);
         }
@@ -123,6 +122,9 @@ fn host(entry: &Entry, additions: &Additions) -> anyhow::Result<Host> {
     let mut host = draft(&[entry], additions)?.hosts.pop().context("no host was named")?;
     host.name.clone_from(&entry.address);
     host.ssh.connect = host.ssh.connect.min(PATIENCE);
+    // As an agent it is not asked for what only a server has; whether there is a GPU is to be found out.
+    host.role = Role::Agent;
+    host.gpu = true;
     Ok(host)
 }
 
@@ -155,7 +157,7 @@ fn unknown(entry: &Entry, shown: &ShownKey, fingerprint: &str) -> anyhow::Error 
     let hint = format!(
         "if `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` prints the same at the host's own console, \
          give it: `--from \"{} {fingerprint}\"`",
-        entry.place()
+        entry.with_way()
     );
     anyhow::Error::from(error).context(format!("cannot look at `{}`\nhint: {hint}", entry.place()))
 }

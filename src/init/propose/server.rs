@@ -13,7 +13,7 @@ pub fn choose(found: &[Found]) -> (usize, String) {
     let rank = |one: &Found| {
         let small = one.facts.memory_mib < SERVER_MEMORY;
         // Rounded: what is sold as 2 GB differs by some MiB.
-        (reached(one), one.sight.gpus.is_empty(), !small, (one.facts.memory_mib + 512) / 1024)
+        (reached(one), one.gpus().is_empty(), !small, (one.facts.memory_mib + 512) / 1024)
     };
     let best = found.iter().enumerate().rev().max_by_key(|(_, one)| rank(one));
     let index = best.map_or(0, |(index, _)| index);
@@ -30,12 +30,11 @@ fn reason(one: &Found, index: usize, found: &[Found]) -> String {
     } else {
         "all nodes reach each other"
     });
-    if others.clone().any(|(_, other)| !other.sight.gpus.is_empty()) {
+    if others.clone().any(|(_, other)| !other.gpus().is_empty()) {
         why.push_str(", it leaves the GPU to workloads");
     }
     let comparable = |other: &Found| {
-        other.sight.gpus.is_empty()
-            && (!has_public(found) || Standing::of(other).address().is_some())
+        other.gpus().is_empty() && (!has_public(found) || Standing::of(other).address().is_some())
     };
     if others.all(|(_, other)| !comparable(other) || memory(other) < memory(one)) {
         why.push_str(", and of those it has the most memory");

@@ -18,7 +18,7 @@ impl Proposal {
             tables.push(self.node(index, one, found));
         }
         tables.push(harden(found));
-        if found.iter().any(|one| !one.sight.gpus.is_empty()) {
+        if found.iter().any(|one| !one.gpus().is_empty()) {
             tables.push(gpu());
         }
         tables
@@ -180,8 +180,9 @@ fn kind(one: &Found) -> Vec<Line> {
     if let Some(provider) = one.sight.provider {
         labels.insert("oceanid.node/provider".to_owned(), Value::from(provider));
     }
-    if let Some(gpu) = one.sight.gpus.first() {
-        let count = match one.sight.gpus.len() {
+    let gpus = one.gpus();
+    if let Some(gpu) = gpus.first() {
+        let count = match gpus.len() {
             1 => String::new(),
             more => format!(", {more} of them"),
         };
@@ -208,7 +209,7 @@ fn further(one: &Found, name: &str) -> Vec<Further> {
             ),
         });
     }
-    if one.sight.has_gpu_device && one.sight.gpus.is_empty() {
+    if one.has_idle_gpu() {
         further.push(Further {
             text: String::from("gpu = true"),
             why: String::from(

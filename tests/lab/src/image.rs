@@ -21,6 +21,9 @@ const AT_HAND: &str = "curl ca-certificates iptables nftables conntrack ethtool 
                        unattended-upgrades apt-listchanges needrestart fail2ban python3-systemd auditd \
                        debsums libpam-pwquality lynis";
 
+/// Likewise, on the release of a host with a GPU: the engine that Triton runs in.
+const ENGINE: &str = "docker.io";
+
 /// Counted up when the way in which images are built changes.
 const RECIPE: &str = "2";
 
@@ -46,12 +49,21 @@ impl Release {
         }
     }
 
+    /// What oceanid may install on it. Debian 12's engine is too old to hand devices over by their names.
+    fn at_hand(self) -> String {
+        match self {
+            Self::Debian12 => AT_HAND.to_owned(),
+            Self::Debian13 => format!("{AT_HAND} {ENGINE}"),
+        }
+    }
+
     /// The image's root, never written to; built first when it is not there.
     pub fn image(self) -> Result<PathBuf> {
         let cache = cache()?;
         let options = apt_options()?;
         let mut key = Sha256::new();
-        for part in [RECIPE, self.suite(), PACKAGES, AT_HAND, &options.join("\n")] {
+        let at_hand = self.at_hand();
+        for part in [RECIPE, self.suite(), PACKAGES, &at_hand, &options.join("\n")] {
             key.update(part);
             key.update([0]);
         }
@@ -84,7 +96,8 @@ impl Release {
                 .to_owned(),
             "--customize-hook=chroot \"$1\" apt-get clean".to_owned(),
             format!(
-                "--customize-hook=chroot \"$1\" apt-get install --yes --download-only {AT_HAND}"
+                "--customize-hook=chroot \"$1\" apt-get install --yes --download-only {}",
+                self.at_hand()
             ),
         ];
         arguments.extend(options.iter().map(|option| format!("--aptopt={option}")));
