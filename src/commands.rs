@@ -21,12 +21,14 @@ mod delivery;
 mod docs;
 mod doctor;
 mod facts;
+mod init;
 mod kubeconfig;
 mod lock;
 mod man;
 mod plan;
 mod remove;
 mod rollback;
+mod self_update;
 mod server;
 mod status;
 mod terminal;
@@ -35,6 +37,7 @@ mod tunnel;
 mod unlock;
 mod validate;
 mod verify;
+mod version;
 
 /// Runs what was typed, and returns what the process's exit status says.
 #[must_use]
@@ -83,9 +86,18 @@ impl Stop {
 /// Runs the command; the first Ctrl-C lets the running change end, the second leaves it to the host.
 async fn interruptible(cli: Cli) -> anyhow::Result<Exit> {
     let stop = Arc::new(Stop::default());
-    if matches!(cli.command, Command::Tunnel { .. }) {
-        // Ctrl-C is how it ends.
+    if matches!(cli.command, Command::Tunnel { .. } | Command::SelfUpdate { .. }) {
+        // They hear Ctrl-C themselves.
         return run(cli, stop).await;
+    }
+    if matches!(cli.command, Command::Init(_)) {
+        // Nothing is written anywhere before its end. The listener comes first: a prompt that is
+        // left raises the same signal.
+        return tokio::select! {
+            biased;
+            () = interrupt() => Err(init::Left.into()),
+            result = run(cli, stop) => result,
+        };
     }
     let twice = async {
         interrupt().await;
@@ -111,6 +123,7 @@ async fn interrupt() {
 async fn run(cli: Cli, stop: Arc<Stop>) -> anyhow::Result<Exit> {
     let global = &cli.global;
     match cli.command {
+        Command::Init(wanted) => init::run(global, wanted).await,
         Command::Validate => validate::run(global),
         Command::Docs { key } => docs::run(key.as_deref()),
         Command::Facts { nodes } => facts::run(&Context::new(global, stop)?, nodes).await,
@@ -157,6 +170,11 @@ async fn run(cli: Cli, stop: Arc<Stop>) -> anyhow::Result<Exit> {
         Command::Completions { shell } => completions::run(shell),
         Command::Man { folder } => man::run(&folder),
         Command::Unlock { nodes } => unlock::run(&Context::new(global, stop)?, nodes).await,
+        Command::Version { check: false, .. } => version::run(global),
+        Command::Version { source, .. } => version::check(global, &source).await,
+        Command::SelfUpdate { to, source } => {
+            self_update::run(global, to.as_deref(), &source).await
+        }
     }
 }
 
@@ -167,6 +185,10 @@ fn complain(error: &anyhow::Error) -> Exit {
     if let Some(usage) = error.downcast_ref::<context::Usage>() {
         say(&format!("error: {usage}"));
         return Exit::Usage;
+    }
+    if error.is::<init::Left>() {
+        say(&error.to_string());
+        return Exit::Interrupted;
     }
     // With stderr gone there is nobody to tell.
     drop(crate::report::failure(&mut stderr.lock(), None, error, style));

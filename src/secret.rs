@@ -149,6 +149,21 @@ pub fn is_for_agents(token: &SecretString) -> bool {
     token.expose_secret().split_once("::").is_some_and(|(_, user)| user.starts_with("node:"))
 }
 
+/// `NAME=value` on a line of its own for each, for the one file that a service reads its variables from.
+#[must_use]
+pub fn assignments(values: &[(&str, SecretString)]) -> SecretString {
+    // Room for all of it from the start: growing would leave copies behind.
+    let room =
+        values.iter().map(|(name, value)| name.len() + value.expose_secret().len() + 2).sum();
+    let mut text = String::with_capacity(room);
+    for (name, value) in values {
+        for part in [name, "=", value.expose_secret(), "\n"] {
+            text.push_str(part);
+        }
+    }
+    SecretString::from(text)
+}
+
 /// The bytes of a secret, for the stdin of a process and for nothing else.
 #[must_use]
 pub fn bytes(secret: &SecretString) -> &[u8] {
@@ -173,6 +188,30 @@ pub fn decoded_after(plain: &[u8], secret: &SecretString) -> anyhow::Result<Zero
     joined.push(b'\n');
     joined.extend_from_slice(&key);
     Ok(joined)
+}
+
+/// Options of curl and headers with secrets, as `curl --config -` reads them from stdin.
+#[must_use]
+pub fn curl_config(options: &str, headers: &[(&str, SecretString)]) -> SecretString {
+    let mut text = Zeroizing::new(options.to_owned());
+    for (name, value) in headers {
+        let value = value.expose_secret();
+        // Room for all of it from the start: growing would leave copies behind.
+        let mut grown = Zeroizing::new(String::with_capacity(text.len() + 2 * value.len() + 64));
+        grown.push_str(&text);
+        grown.push_str("header = \"");
+        grown.push_str(name);
+        grown.push_str(": ");
+        for c in value.chars() {
+            if matches!(c, '"' | '\\') {
+                grown.push('\\');
+            }
+            grown.push(c);
+        }
+        grown.push_str("\"\n");
+        text = grown;
+    }
+    SecretString::from(text.as_str())
 }
 
 /// A secret line followed by a payload, as `sudo -S` and what it starts read them from stdin.

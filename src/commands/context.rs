@@ -162,6 +162,7 @@ impl Context {
             parallel,
             purpose,
             datastore: &self.datastore,
+            gpus: OnceLock::new(),
             stop: &self.stop.asked,
             begun: self.begun,
         }
@@ -180,7 +181,11 @@ impl Context {
     }
 
     /// The resolved versions and hashes for the hosts that we are in, and whether the lock file lacks any.
-    pub async fn releases<R>(&self, members: &[Member<'_, R>]) -> anyhow::Result<(Releases, bool)> {
+    pub async fn releases<R>(
+        &self,
+        members: &[Member<'_, R>],
+        selection: &Selection,
+    ) -> anyhow::Result<(Releases, bool)> {
         let mut releases = Releases::load(&Releases::path(&self.file))?;
         if members.is_empty() {
             return Ok((releases, false));
@@ -192,7 +197,10 @@ impl Context {
         }
         arches.sort_unstable();
         arches.dedup();
-        let asked = releases.resolve(&self.cluster, &arches).await?;
+        let mut asked = releases.resolve(&self.cluster, &arches).await?;
+        if selection.has_step("triton") && members.iter().any(|member| member.host.gpu) {
+            asked |= releases.resolve_images(&self.cluster).await?;
+        }
         Ok((releases, asked))
     }
 
@@ -201,10 +209,16 @@ impl Context {
         self.ask_for_datastore()?;
         match &self.cluster.baseline.cert_manager {
             Some(manager) if selection.has_step("baseline") => {
-                manager.token.fetch().context("cannot get `baseline.cert-manager.token`")
+                manager.token.fetch().context("cannot get `baseline.cert-manager.token`")?;
             }
-            _ => Ok(()),
+            _ => {}
         }
+        let gpu = self.cluster.hosts.iter().any(|host| host.gpu && selection.has_node(&host.name));
+        let triton = self.cluster.triton.iter().filter(|_| gpu && selection.has_step("triton"));
+        for (name, value) in triton.flat_map(|triton| &triton.secrets) {
+            value.fetch().with_context(|| format!("cannot get `triton.secrets.{name}`"))?;
+        }
+        Ok(())
     }
 
     /// Connects to every host; what stands in the way was told of, and is the exit status.
@@ -267,7 +281,7 @@ impl Context {
         members: Vec<Member<'f, AnyRemote>>,
         cloudflare: Option<(Desk<'f>, HostPlan)>,
     ) -> anyhow::Result<Result<Look<'f>, Exit>> {
-        let (releases, new) = self.releases(&members).await?;
+        let (releases, new) = self.releases(&members, fleet.selection).await?;
         let (cloudflare, first) = cloudflare.unzip();
         Ok(match fleet.plan(&members, &releases).await {
             Ok(hosts) => {

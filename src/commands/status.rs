@@ -60,7 +60,7 @@ pub async fn run(mut context: Context) -> anyhow::Result<Exit> {
             return Ok(Vec::new());
         }
         context.fetch_secrets(&selection)?;
-        match context.releases(&members).await {
+        match context.releases(&members, &selection).await {
             Ok((releases, _)) => Ok(fleet.plan_each(&members, &releases).await),
             Err(error) => Err(error),
         }

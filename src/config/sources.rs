@@ -17,9 +17,11 @@ use crate::cluster::Sources;
 pub fn read(section: &SourcesSection, out: &mut Findings) -> Option<Sources> {
     let k3s = source("k3s", &section.k3s, out);
     let cloudflared = source("cloudflared", &section.cloudflared, out);
+    let nvidia = source("nvidia", &section.nvidia, out);
+    let nvidia_key = source("nvidia-key", &section.nvidia_key, out);
+    let nvidia_fingerprint = out.read("nvidia-fingerprint", &section.nvidia_fingerprint, print);
+    let docker = source("docker", &section.docker, out);
     let cloudflare_api = api(&section.cloudflare_api, out);
-    source("nvidia", &section.nvidia, out);
-    source("nvidia-key", &section.nvidia_key, out);
     let channels = source("channels", &section.channels, out);
     let proxy = section.proxy.as_ref().map(|text| proxy(text, out));
     let no_proxy = section.no_proxy.iter().map(|text| out.read("no-proxy", text, around));
@@ -33,6 +35,10 @@ pub fn read(section: &SourcesSection, out: &mut Findings) -> Option<Sources> {
         k3s: k3s?,
         channels: channels?,
         cloudflared: cloudflared?,
+        nvidia: nvidia?,
+        nvidia_key: nvidia_key?,
+        nvidia_fingerprint: nvidia_fingerprint?,
+        docker: docker?,
         cloudflare_api: cloudflare_api?,
         // What is wrong was said; without it the rest can still be checked.
         proxy: proxy.flatten(),
@@ -110,6 +116,15 @@ fn proxy(text: &Written<String>, out: &mut Findings) -> Option<String> {
     };
     out.read("proxy", text, fits)?;
     Some(text.trim_end_matches('/').to_owned())
+}
+
+/// The fingerprint of a key, with or without spaces, as gpg shows it.
+fn print(text: &str) -> Parsed<String> {
+    let digits: String = text.split_whitespace().collect();
+    if digits.len() == 40 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Ok(digits.to_uppercase());
+    }
+    wrong("not the fingerprint of a key", "40 hex digits, as `gpg --show-keys` prints them")
 }
 
 /// A name, a domain with its names, an address or a network.

@@ -64,7 +64,9 @@ impl Selection {
         steps::ALL.iter().any(|entry| self.has_step(entry.name))
     }
 
-    pub(crate) fn has_node(&self, name: &str) -> bool {
+    /// Whether the node of that name was selected.
+    #[must_use]
+    pub fn has_node(&self, name: &str) -> bool {
         self.nodes.is_empty() || self.nodes.iter().any(|node| node == name)
     }
 }

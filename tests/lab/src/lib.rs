@@ -2,6 +2,7 @@
 
 mod cluster_toml;
 pub mod command;
+mod edge;
 mod files;
 mod host;
 mod image;
@@ -15,8 +16,9 @@ mod slot;
 mod topology;
 
 pub use cluster_toml::ClusterToml;
+pub use edge::Edge;
 pub use files::Manifest;
-pub use host::{Host, SshdCounts, in_pod};
+pub use host::{DRIVER, Host, SshdCounts, in_pod};
 pub use image::Release;
 pub use lab::{Lab, down, status};
 pub use relay::Relay;

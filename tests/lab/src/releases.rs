@@ -1,5 +1,7 @@
 //! An HTTP server with releases in the upstream layout, and with every way to serve them wrongly.
 
+mod nvidia;
+mod registry;
 mod serve;
 mod tls;
 
@@ -59,8 +61,17 @@ pub struct Releases {
 #[derive(Debug, Default)]
 struct State {
     files: BTreeMap<String, Arc<Vec<u8>>>,
+    /// What a registry says of some of them.
+    kinds: BTreeMap<String, Kind>,
     faults: BTreeMap<String, Fault>,
     requests: Vec<String>,
+}
+
+/// What a registry says of a file.
+#[derive(Debug, Clone)]
+struct Kind {
+    media_type: &'static str,
+    digest: String,
 }
 
 impl Artifact {
@@ -107,6 +118,18 @@ impl Releases {
             let list = format!("{other}  {archive}\n{hash}  {binary}\n");
             self.add(&format!("{folder}/sha256sum-{arch}.txt"), list.into_bytes());
             self.add(&format!("{folder}/{archive}"), images.clone());
+        }
+        Ok(())
+    }
+
+    /// Adds a release of cloudflared, for which the stand-in stands in.
+    pub fn add_cloudflared(&self, version: &str) -> Result<()> {
+        let mut bytes = std::fs::read(build_sim()?)?;
+        bytes.extend(format!("\ncloudflared-version {version}\n").into_bytes());
+        let bytes = Arc::new(bytes);
+        for arch in ["amd64", "arm64", "armhf"] {
+            let path = format!("/cloudflared/{version}/cloudflared-linux-{arch}");
+            self.state().files.insert(path, Arc::clone(&bytes));
         }
         Ok(())
     }
