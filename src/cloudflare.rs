@@ -26,9 +26,10 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 use serde_json::Value;
 
-use crate::cluster::{Cloudflare, Cluster};
+use crate::cluster::{Cloudflare, Cluster, Store};
 use crate::fleet::HostPlan;
 use crate::report::Observer;
+use crate::secret::SecretRef;
 
 pub use access::SHORT;
 use api::Api;
@@ -121,6 +122,28 @@ impl<'a> Desk<'a> {
             match self.api.get(Area::Tunnels, path).await? {
                 Value::String(token) => secret.fill(SecretString::from(token)),
                 _ => anyhow::bail!("Cloudflare shows no token for the tunnel `{}`", way.name),
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings the service token to those who come in with it, where its secret is on this machine.
+    ///
+    /// # Errors
+    /// When its file is there and cannot be read.
+    pub fn bring_service_token(&self) -> anyhow::Result<()> {
+        let (Some(token), Some(gate)) = (self.service_token(), self.wanted.gate()) else {
+            return Ok(());
+        };
+        let Store::File(path) = &gate.store else { return Ok(()) };
+        if !path.exists() {
+            return Ok(());
+        }
+        let secret = SecretRef::File(path.clone()).resolve()?;
+        for way in self.wanted.ways.iter().filter(|way| way.gated) {
+            if let Some(own) = way.tunnel.access.brought() {
+                own.client_id.fill(SecretString::from(token.client_id.as_str()));
+                own.client_secret.fill(secret.clone());
             }
         }
         Ok(())

@@ -21,6 +21,7 @@ mod delivery;
 mod docs;
 mod doctor;
 mod facts;
+mod init;
 mod kubeconfig;
 mod lock;
 mod man;
@@ -89,6 +90,15 @@ async fn interruptible(cli: Cli) -> anyhow::Result<Exit> {
         // They hear Ctrl-C themselves.
         return run(cli, stop).await;
     }
+    if matches!(cli.command, Command::Init(_)) {
+        // Nothing is written anywhere before its end. The listener comes first: a prompt that is
+        // left raises the same signal.
+        return tokio::select! {
+            biased;
+            () = interrupt() => Err(init::Left.into()),
+            result = run(cli, stop) => result,
+        };
+    }
     let twice = async {
         interrupt().await;
         stop.asked.store(true, Ordering::SeqCst);
@@ -113,6 +123,7 @@ async fn interrupt() {
 async fn run(cli: Cli, stop: Arc<Stop>) -> anyhow::Result<Exit> {
     let global = &cli.global;
     match cli.command {
+        Command::Init(wanted) => init::run(global, wanted).await,
         Command::Validate => validate::run(global),
         Command::Docs { key } => docs::run(key.as_deref()),
         Command::Facts { nodes } => facts::run(&Context::new(global, stop)?, nodes).await,
@@ -174,6 +185,10 @@ fn complain(error: &anyhow::Error) -> Exit {
     if let Some(usage) = error.downcast_ref::<context::Usage>() {
         say(&format!("error: {usage}"));
         return Exit::Usage;
+    }
+    if error.is::<init::Left>() {
+        say(&error.to_string());
+        return Exit::Interrupted;
     }
     // With stderr gone there is nobody to tell.
     drop(crate::report::failure(&mut stderr.lock(), None, error, style));

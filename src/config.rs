@@ -23,7 +23,7 @@ mod service;
 mod shape;
 mod sources;
 pub(crate) mod suggest;
-mod syntax;
+pub(crate) mod syntax;
 mod topology;
 mod triton;
 mod tunnels;
@@ -39,6 +39,7 @@ use toml::de::DeTable;
 pub use self::file::{File, GitopsTool, GpuRuntime};
 pub use self::finding::{Diagnostic, Paint, Severity};
 use self::finding::{Finding, Findings};
+pub use self::network::is_private;
 pub use self::syntax::is_version;
 use crate::cluster::Cluster;
 

@@ -20,6 +20,7 @@ pub mod fleet;
 pub mod gpu;
 pub mod guard;
 pub mod health;
+pub mod init;
 pub mod k3s_settings;
 pub mod kube;
 pub mod kubeconfig;

@@ -162,8 +162,8 @@ pub async fn walk<R: Remote>(
             return Ok(told);
         }
     }
-    if let Access::Protected(token) = &way.tunnel.access {
-        let Some(token) = token else {
+    if !matches!(way.tunnel.access, Access::Open) {
+        let Some(token) = way.tunnel.access.token() else {
             let why = String::from("`access` of the tunnel names no service token");
             for hop in [Hop::WithCredentials, Hop::Pod] {
                 told.push(Told { hop, verdict: Verdict::Unknown(why.clone()) });

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, bail};
 use reqwest::Method;
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -136,9 +136,8 @@ pub fn told(deed: &Deed, error: anyhow::Error) -> anyhow::Error {
         return error.context(what);
     };
     let permission = area.permission();
-    anyhow!(
-        "{error:#}\nhint: the token may look at it, but not change it: give it `{permission}`; \
+    error.context(format!(
+        "{what}\nhint: the token may look at it, but not change it: give it `{permission}`; \
          the same command goes on from here"
-    )
-    .context(what)
+    ))
 }

@@ -67,7 +67,7 @@ pub enum ApiError {
 }
 
 fn more(documentation: Option<&str>) -> String {
-    documentation.map_or_else(String::new, |url| format!("\nhint: {url}"))
+    documentation.map_or_else(String::new, |url| format!("; {url} says more"))
 }
 
 impl ApiError {

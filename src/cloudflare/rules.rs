@@ -24,7 +24,7 @@ pub fn plan(wanted: &Wanted<'_>, seen: &Seen, plan: &mut Plan) -> anyhow::Result
     for (phase, most, rules) in [(SHIELD, 5, wanted.shield()), (LIMITS, 1, limits)] {
         let ruleset = seen.rulesets.get(phase);
         if seen.zone.plan() == "free" {
-            fits(wanted, ruleset, &rules, most)?;
+            fits(wanted, (phase, ruleset), &rules, most)?;
         }
         for left in ours(wanted, ruleset).filter(|rule| !is_wanted(rule, &rules)) {
             let about = left.get("description").and_then(Value::as_str).unwrap_or_default();
@@ -76,7 +76,7 @@ fn phase_deeds(seen: &Seen, phase: &str, ruleset: Option<&Ruleset>, rules: Vec<R
 /// The free plan has few rules: said before anything is changed.
 fn fits(
     wanted: &Wanted<'_>,
-    ruleset: Option<&Ruleset>,
+    (phase, ruleset): (&str, Option<&Ruleset>),
     rules: &[Rule],
     most: usize,
 ) -> anyhow::Result<()> {
@@ -84,10 +84,11 @@ fn fits(
     let others = all - ours(wanted, ruleset).filter(|rule| is_wanted(rule, rules)).count();
     ensure!(
         rules.is_empty() || others + rules.len() <= most,
-        "the zone `{}` has the free plan: {most} of such rules, of which others have {others}, \
-         and {} are wanted\n\
+        "the zone `{}` has the free plan, with {} in the phase {phase}: others have {others}, \
+         and cluster.toml wants {}\n\
          hint: nothing was changed; take away others' rules, or `waf` or `rate-limit` out of `[cloudflare]`",
         wanted.settings.zone,
+        counted(most),
         rules.len()
     );
     Ok(())

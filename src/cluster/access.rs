@@ -23,9 +23,20 @@ pub struct ServiceToken {
 }
 
 impl Access {
-    /// The service token, where there is one.
+    /// The service token, where there is one; one that Cloudflare's side brings, once it came.
     #[must_use]
     pub fn token(&self) -> Option<&ServiceToken> {
+        let is_there = |half: &Secret| !half.is_brought() || half.known().is_some();
+        self.written().filter(|token| is_there(&token.client_id) && is_there(&token.client_secret))
+    }
+
+    /// The service token that Cloudflare's side brings, whether it came or not.
+    #[must_use]
+    pub fn brought(&self) -> Option<&ServiceToken> {
+        self.written().filter(|token| token.client_id.is_brought())
+    }
+
+    fn written(&self) -> Option<&ServiceToken> {
         match self {
             Self::Open => None,
             Self::Protected(token) => token.as_ref(),
@@ -34,6 +45,12 @@ impl Access {
 }
 
 impl ServiceToken {
+    /// One that Cloudflare's side brings.
+    #[must_use]
+    pub fn pending() -> Self {
+        Self { client_id: Secret::pending(), client_secret: Secret::pending() }
+    }
+
     /// Fetches both halves, unless that was done before.
     ///
     /// # Errors

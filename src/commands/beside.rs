@@ -57,6 +57,7 @@ pub async fn find<'f>(
     let desk = Desk::open(cluster, settings, |node| selection.has_node(node), progress).await?;
     let plan = desk.plan()?;
     desk.bring_tokens().await?;
+    desk.bring_service_token()?;
     Ok(Some((desk, plan)))
 }
 

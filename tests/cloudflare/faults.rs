@@ -33,7 +33,7 @@ fn a_run_that_ended_anywhere_is_taken_up_by_the_next() {
             )
         })
         .collect();
-    assert_eq!(writes.len(), 7);
+    assert_eq!(writes.len(), 8);
     for (method, path) in writes {
         for after in [false, true] {
             let cloud = Cloud::new();

@@ -2,6 +2,7 @@
 
 mod access;
 mod baseline;
+mod cloudflare;
 mod exit;
 mod gpu;
 mod harden;
