@@ -6,9 +6,11 @@ use std::os::unix::fs::PermissionsExt as _;
 use anyhow::Result;
 
 use super::Host;
+use crate::command::run;
 use crate::releases::build_sim;
 
 const SCRIPT: &str = include_str!("../../scripts/gpu.sh");
+const RUNC: &str = include_str!("../../scripts/runc.sh");
 
 /// The version of the driver that hosts with a GPU have.
 pub const DRIVER: &str = "580.95.05";
@@ -25,6 +27,12 @@ impl Host {
         fs::copy(build_sim()?, root.join("usr/bin/nvidia-smi"))?;
         fs::set_permissions(root.join("usr/bin/nvidia-smi"), fs::Permissions::from_mode(0o755))?;
         fs::write(root.join("usr/local/sbin/lab-gpu"), SCRIPT)?;
+        if !may_raise_limits() {
+            // Docker finds it before the real one.
+            let runc = root.join("usr/local/sbin/runc");
+            fs::write(&runc, RUNC)?;
+            fs::set_permissions(runc, fs::Permissions::from_mode(0o755))?;
+        }
         let units = root.join("etc/systemd/system");
         let unit = format!(
             "[Unit]\nDefaultDependencies=no\nBefore=sysinit.target\n\n\
@@ -37,4 +45,9 @@ impl Host {
         std::os::unix::fs::symlink("../lab-gpu.service", wants.join("lab-gpu.service"))?;
         Ok(())
     }
+}
+
+/// Whether this machine's root may raise the limit of locked memory, which containers ask for.
+fn may_raise_limits() -> bool {
+    run("prlimit", &["--memlock=unlimited", "true"]).is_ok()
 }
