@@ -154,9 +154,7 @@ impl Ground {
 
     #[track_caller]
     fn run(&mut self, arguments: &[&str], code: i32) -> &Said {
-        let begun = Instant::now();
         let said = self.try_run(arguments).exits(code);
-        eprintln!("TIME {arguments:?} {:?}", begun.elapsed());
         self.said.push(said);
         self.said.last().expect("just said")
     }
