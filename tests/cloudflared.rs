@@ -169,9 +169,8 @@ fn changed(said: &Said) -> Vec<String> {
 /// The names of the known causes that were found.
 fn found(said: &Said) -> Vec<String> {
     let failures = said.events("host-failed");
-    let findings = failures
-        .iter()
-        .flat_map(|event| event["error"]["findings"].as_array().cloned().unwrap_or_default());
+    let findings =
+        failures.iter().flat_map(|event| event["findings"].as_array().cloned().unwrap_or_default());
     findings.map(|finding| finding["name"].as_str().expect("text").to_owned()).collect()
 }
 
@@ -189,6 +188,7 @@ fn a_tunnel_is_connected_changed_refused_put_back_and_looked_after() {
 }
 
 fn what_cannot_work_is_said_and_nothing_serves(ground: &mut Ground) {
+    ground.operator.run(&["bootstrap", "--yes", "--only", "prepare"]).exits(0);
     ground.opens("own", REMOTE, SECRETS[0]);
     let said = ground.operator.run(&ONLY).exits(1);
     assert!(said.stderr.contains("it opens another tunnel:"), "{}", said.stderr);

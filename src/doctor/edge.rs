@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::journal::Journal;
 use super::observed::{UnitSeen, unit};
 use super::{Finding, Since};
-use crate::cluster::{Cloudflared, Cluster, Host, Managed, Tunnel};
+use crate::cluster::{Cloudflared, Cluster, EdgeProtocol, Host, Managed, Tunnel};
 use crate::remote::{Output, Remote, RemoteError};
 use crate::script::Script;
 
@@ -196,7 +196,13 @@ fn shut(case: &Case<'_>) -> Option<Finding> {
 fn udp(case: &Case<'_>) -> Option<Finding> {
     let said = case.seen.journal.find(&["Failed to dial a quic connection"])?;
     let up = case.seen.journal.raw(&["Registered tunnel connection"]).is_some();
-    if up || case.seen.journal.raw(&["Unauthorized: "]).is_some() {
+    let other_way = match case.settings.protocol {
+        // What was put back may have gone another way.
+        EdgeProtocol::Quic => false,
+        EdgeProtocol::Auto => up,
+        EdgeProtocol::Http2 => true,
+    };
+    if other_way || case.seen.journal.raw(&["Unauthorized: "]).is_some() {
         return None;
     }
     let open = case.seen.open.first().map(|name| format!("{name}:7844 takes connections over TCP"));
@@ -322,9 +328,23 @@ mod tests {
             (OPEN, &[quic, secret], "tunnel-unauthorized"),
             (OPEN, &[gone], "tunnel-unauthorized"),
             (OPEN, &["Provided Tunnel token is not valid."], "cloudflared-input"),
-            (OPEN, &["Error opening metrics server listener: listen tcp 127.0.0.1:20241: bind: address already in use"], "metrics-port"),
-            (OPEN, &["INF Updated to new configuration config=\"{}\" version=3"], "rules-of-cloudflare"),
-            (OPEN, &["tls: x509: certificate has expired or is not yet valid: current time"], "edge-clock"),
+            (
+                OPEN,
+                &[
+                    "Error opening metrics server listener: listen tcp 127.0.0.1:20241: bind: address already in use",
+                ],
+                "metrics-port",
+            ),
+            (
+                OPEN,
+                &["INF Updated to new configuration config=\"{}\" version=3"],
+                "rules-of-cloudflare",
+            ),
+            (
+                OPEN,
+                &["tls: x509: certificate has expired or is not yet valid: current time"],
+                "edge-clock",
+            ),
             ("seen clock 9000.0\n", &[], "edge-clock"),
             (OPEN, &["ERR something new"], "no-edge"),
         ] {

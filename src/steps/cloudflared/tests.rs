@@ -53,7 +53,8 @@ fn the_rules_are_rendered_as_the_contract_suite_has_them() {
 
 #[test]
 fn texts_of_any_kind_survive_yaml() {
-    for text in ["a", "yes", "0600", "a: b # c", "'", "\"\\", "\u{e9}\t", "- x", "{{ x }}", "null"] {
+    for text in ["a", "yes", "0600", "a: b # c", "'", "\"\\", "\u{e9}\t", "- x", "{{ x }}", "null"]
+    {
         let rule = crate::templates::cloudflared::Rule {
             hostname: quoted(text),
             path: Some(quoted(text)),

@@ -42,7 +42,11 @@ impl Ground {
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(self.folder.path().join("cloudflared"));
-        command.args(arguments).env_clear().env("HOME", self.folder.path()).env("SIM_EDGE_REST", "0.1");
+        command
+            .args(arguments)
+            .env_clear()
+            .env("HOME", self.folder.path())
+            .env("SIM_EDGE_REST", "0.1");
         command.stdin(Stdio::null());
         command
     }
@@ -59,7 +63,8 @@ impl Ground {
     fn credentials(&self, id: &str) -> String {
         let secret = STANDARD.encode([7; 32]);
         let account = "0123456789abcdef0123456789abcdef";
-        let text = format!(r#"{{"AccountTag":"{account}","TunnelSecret":"{secret}","TunnelID":"{id}"}}"#);
+        let text =
+            format!(r#"{{"AccountTag":"{account}","TunnelSecret":"{secret}","TunnelID":"{id}"}}"#);
         self.file("credentials.json", &text)
     }
 }
@@ -72,7 +77,10 @@ struct Said {
 impl Said {
     fn of(output: &Output) -> Self {
         let both = [&output.stdout[..], &output.stderr[..]].concat();
-        Self { code: output.status.code().unwrap_or(-1), text: String::from_utf8_lossy(&both).into_owned() }
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            text: String::from_utf8_lossy(&both).into_owned(),
+        }
     }
 
     #[track_caller]
@@ -88,7 +96,11 @@ fn it_says_its_version() {
     let mut words = said.text.split(' ');
     assert_eq!((words.next(), words.next()), (Some("cloudflared"), Some("version")));
     let version = words.next().expect("a version");
-    assert_eq!(version.split('.').filter(|part| part.parse::<u16>().is_ok()).count(), 3, "{version}");
+    assert_eq!(
+        version.split('.').filter(|part| part.parse::<u16>().is_ok()).count(),
+        3,
+        "{version}"
+    );
 }
 
 // facts 6.3: what oceanid renders is right, and nothing in it is unused.
@@ -96,7 +108,11 @@ fn it_says_its_version() {
 fn what_oceanid_renders_is_valid() {
     let said = Ground::new().validate(RENDERED);
     assert_eq!(said.code, 0, "{}", said.text);
-    assert!(said.text.contains("Validating rules from ") && said.text.contains("OK"), "{}", said.text);
+    assert!(
+        said.text.contains("Validating rules from ") && said.text.contains("OK"),
+        "{}",
+        said.text
+    );
     assert!(!said.text.contains("unused keys"), "{}", said.text);
 }
 
@@ -108,7 +124,8 @@ fn unknown_keys_are_warned_of_in_rules_alone() {
     assert!(said.code == 0 && said.text.contains("OK"), "{}", said.text);
     let said = ground.validate("ingress:\n  - service: http_status:404\n    bogus: 1\n");
     assert!(said.code == 0 && said.text.contains("unused keys"), "{}", said.text);
-    let origin = "ingress:\n  - service: http_status:404\n    originRequest: { noTlsVerify: true }\n";
+    let origin =
+        "ingress:\n  - service: http_status:404\n    originRequest: { noTlsVerify: true }\n";
     assert!(ground.validate(origin).text.contains("unused keys"));
 }
 
@@ -119,7 +136,9 @@ fn rules_that_cannot_be_meant_are_refused() {
     let last = "  - service: http_status:404\n";
     let rule = |line: &str| ground.validate(&format!("ingress:\n  - {line}\n{last}"));
     ground.validate("ingress: []\n").refuses("any ingress rules");
-    ground.validate("ingress:\n  - hostname: a.b\n    service: http://x\n").refuses("must match all URLs");
+    ground
+        .validate("ingress:\n  - hostname: a.b\n    service: http://x\n")
+        .refuses("must match all URLs");
     rule("service: http://x").refuses("will match every hostname");
     rule("{hostname: 'a.b:80', service: 'http://x'}").refuses("cannot contain a port");
     rule("{hostname: 'a.*.b', service: 'http://x'}").refuses("wildcard");
@@ -143,12 +162,15 @@ fn what_opens_no_tunnel_is_refused() {
     let ground = Ground::new();
     let token = ground.file("token", "canary-not-a-token");
     let config = ground.file("config.yml", "no-autoupdate: true\n");
-    let run = ["tunnel", "--config", &config, "--metrics", "127.0.0.1:0", "run", "--token-file", &token];
+    let run =
+        ["tunnel", "--config", &config, "--metrics", "127.0.0.1:0", "run", "--token-file", &token];
     let said = ground.run(&run);
     said.refuses("oken is not valid");
     assert!(!said.text.contains("canary"), "{}", said.text);
     let nowhere = ground.path("nowhere.json");
-    let config = format!("tunnel: {ID}\ncredentials-file: {nowhere}\ningress:\n  - service: http_status:404\n");
+    let config = format!(
+        "tunnel: {ID}\ncredentials-file: {nowhere}\ningress:\n  - service: http_status:404\n"
+    );
     let config = ground.file("config.yml", &config);
     ground.run(&["tunnel", "--config", &config, "run"]).refuses("credentials file");
 }
@@ -165,16 +187,29 @@ impl Connector {
     fn start(ground: &Ground) -> Self {
         let credentials = ground.credentials(ID);
         let rules = "ingress:\n  - service: http_status:404\n";
-        let config = ground.file("config.yml", &format!("tunnel: {ID}\ncredentials-file: {credentials}\n{rules}"));
-        let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("one").port();
+        let config = ground
+            .file("config.yml", &format!("tunnel: {ID}\ncredentials-file: {credentials}\n{rules}"));
+        let port =
+            TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("one").port();
         let notices = UnixDatagram::bind(ground.folder.path().join("notify")).expect("a socket");
         notices.set_nonblocking(true).expect("a socket that does not block");
         let log = ground.folder.path().join("log");
         let out = fs::File::create(&log).expect("a log");
         let metrics = format!("127.0.0.1:{port}");
         let arguments = [
-            "tunnel", "--config", &config, "--metrics", &metrics, "--no-autoupdate", "--protocol", "http2",
-            "--edge-ip-version", "auto", "--edge", "127.0.0.1:1", "run",
+            "tunnel",
+            "--config",
+            &config,
+            "--metrics",
+            &metrics,
+            "--no-autoupdate",
+            "--protocol",
+            "http2",
+            "--edge-ip-version",
+            "auto",
+            "--edge",
+            "127.0.0.1:1",
+            "run",
         ];
         let mut command = ground.command(&arguments);
         command.env("NOTIFY_SOCKET", ground.path("notify")).env("SIM_EDGE_REST", "1");
@@ -197,7 +232,8 @@ impl Connector {
 
     fn try_get(&self, path: &str) -> Option<(u16, String)> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").ok()?;
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            .ok()?;
         let mut text = String::new();
         stream.read_to_string(&mut text).ok()?;
         let code = text.split(' ').nth(1)?.parse().ok()?;
@@ -216,7 +252,10 @@ fn without_an_edge_it_is_not_ready_and_ends_when_told() {
     let (code, body) = connector.get("/healthcheck");
     assert_eq!((code, body.contains("OK")), (200, true), "{body}");
     let (code, body) = connector.get("/config");
-    assert!(code == 200 && body.contains("\"version\":-1"), "the rules of the file are in force: {body}");
+    assert!(
+        code == 200 && body.contains("\"version\":-1"),
+        "the rules of the file are in force: {body}"
+    );
     let mut buffer = [0; 64];
     assert!(connector.notices.recv(&mut buffer).is_err(), "it has nothing to tell yet");
     let pid = connector.child.id().to_string();
@@ -243,9 +282,12 @@ fn a_port_that_is_taken_is_said() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let metrics = taken.local_addr().expect("one").to_string();
     let credentials = ground.credentials(ID);
-    let config = format!("tunnel: {ID}\ncredentials-file: {credentials}\ningress:\n  - service: http_status:404\n");
+    let config = format!(
+        "tunnel: {ID}\ncredentials-file: {credentials}\ningress:\n  - service: http_status:404\n"
+    );
     let config = ground.file("config.yml", &config);
-    let run = ["tunnel", "--config", &config, "--metrics", &metrics, "--edge", "127.0.0.1:1", "run"];
+    let run =
+        ["tunnel", "--config", &config, "--metrics", &metrics, "--edge", "127.0.0.1:1", "run"];
     ground.run(&run).refuses("Error opening metrics server listener");
     assert!(Path::new(&config).exists());
 }
