@@ -25,6 +25,8 @@ pub struct Unit {
     /// What is given up at once when the unit has said it so often.
     hopeless: Option<(&'static str, u32)>,
     adopt: Option<Adopt>,
+    /// Why a unit that runs is restarted, and the read-only script that fails while that is so.
+    signs: Vec<(String, String)>,
 }
 
 impl Unit {
@@ -37,6 +39,7 @@ impl Unit {
             limit: Duration::from_secs(60),
             hopeless: None,
             adopt: None,
+            signs: Vec::new(),
         }
     }
 
@@ -51,6 +54,13 @@ impl Unit {
     #[must_use]
     pub fn restarts_with_program(mut self, program: &Fetch) -> Self {
         self.programs.push(program.clone());
+        self
+    }
+
+    /// Restarts the unit, for `reason`, while the read-only script `test` fails.
+    #[must_use]
+    pub fn restarts_unless(mut self, reason: impl Into<String>, test: impl Into<String>) -> Self {
+        self.signs.push((reason.into(), test.into()));
         self
     }
 
@@ -114,6 +124,12 @@ impl Unit {
         for (index, program) in self.programs.iter().enumerate() {
             if !program.is(seen, index + 2 + self.files.len())? {
                 reasons.push(format!("restart: {} changes", program.path()));
+            }
+        }
+        let first = 2 + self.files.len() + self.programs.len() + usize::from(self.adopt.is_some());
+        for (index, (reason, _)) in (first..).zip(&self.signs) {
+            if output(seen, index)?.status != 0 {
+                reasons.push(format!("restart: {reason}"));
             }
         }
         let started_with = file(seen, 1)?;
@@ -266,6 +282,7 @@ impl Action for Unit {
         );
         questions.extend(self.programs.iter().map(Fetch::question));
         questions.extend(self.adopt.iter().map(Adopt::question));
+        questions.extend(self.signs.iter().map(|(_, test)| Question::Script(test.clone())));
         questions
     }
 

@@ -17,8 +17,11 @@ use crate::cluster::Sources;
 pub fn read(section: &SourcesSection, out: &mut Findings) -> Option<Sources> {
     let k3s = source("k3s", &section.k3s, out);
     let cloudflared = source("cloudflared", &section.cloudflared, out);
-    source("nvidia", &section.nvidia, out);
-    source("nvidia-key", &section.nvidia_key, out);
+    let nvidia = source("nvidia", &section.nvidia, out);
+    let nvidia_key = source("nvidia-key", &section.nvidia_key, out);
+    let nvidia_fingerprint = out.read("nvidia-fingerprint", &section.nvidia_fingerprint, print);
+    let docker = source("docker", &section.docker, out);
+    let cloudflare_api = api(&section.cloudflare_api, out);
     let channels = source("channels", &section.channels, out);
     let proxy = section.proxy.as_ref().map(|text| proxy(text, out));
     let no_proxy = section.no_proxy.iter().map(|text| out.read("no-proxy", text, around));
@@ -32,6 +35,11 @@ pub fn read(section: &SourcesSection, out: &mut Findings) -> Option<Sources> {
         k3s: k3s?,
         channels: channels?,
         cloudflared: cloudflared?,
+        nvidia: nvidia?,
+        nvidia_key: nvidia_key?,
+        nvidia_fingerprint: nvidia_fingerprint?,
+        docker: docker?,
+        cloudflare_api: cloudflare_api?,
         // What is wrong was said; without it the rest can still be checked.
         proxy: proxy.flatten(),
         no_proxy,
@@ -82,6 +90,20 @@ fn source(key: &str, text: &Written<String>, out: &mut Findings) -> Option<Strin
     Some(text.trim_end_matches('/').to_owned())
 }
 
+/// An API that gets a token: unencrypted only on this very machine.
+fn api(text: &Written<String>, out: &mut Findings) -> Option<String> {
+    let hint = "the token for it stands in `[cloudflare]`";
+    let url = open("cloudflare-api", text, hint, out)?;
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    let here = host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    if url.scheme() == "http" && !here {
+        let title = "`cloudflare-api` would get the token without encryption";
+        out.push(Finding::error(text.span(), title).hint("write `https://`"));
+        return None;
+    }
+    Some(text.trim_end_matches('/').to_owned())
+}
+
 fn proxy(text: &Written<String>, out: &mut Findings) -> Option<String> {
     let hint = "a proxy that asks for one is reached through a proxy of your own, without login";
     let url = open("proxy", text, hint, out)?;
@@ -94,6 +116,15 @@ fn proxy(text: &Written<String>, out: &mut Findings) -> Option<String> {
     };
     out.read("proxy", text, fits)?;
     Some(text.trim_end_matches('/').to_owned())
+}
+
+/// The fingerprint of a key, with or without spaces, as gpg shows it.
+fn print(text: &str) -> Parsed<String> {
+    let digits: String = text.split_whitespace().collect();
+    if digits.len() == 40 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Ok(digits.to_uppercase());
+    }
+    wrong("not the fingerprint of a key", "40 hex digits, as `gpg --show-keys` prints them")
 }
 
 /// A name, a domain with its names, an address or a network.

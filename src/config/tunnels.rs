@@ -11,6 +11,7 @@ use super::suggest::closest;
 use super::syntax::{self, Parsed};
 use super::written::Written;
 use crate::cluster::{Certificates, Cloudflared, Foreign, Managed, Origin, Rule, Tunnel};
+use crate::secret::Secret;
 
 /// Reads the tunnels; those that miss something needed are left out.
 pub fn read(file: &File, out: &mut Findings) -> Vec<Tunnel> {
@@ -61,7 +62,11 @@ fn tunnel(section: &Written<TunnelSection>, file: &File, out: &mut Findings) -> 
         hostname: text(&section.hostname)?,
         rules: rules?,
         managed: *section.managed.value(),
-        token: token.map(|token| token.value().clone().into()),
+        token: match token {
+            Some(token) => Some(token.value().clone().into()),
+            // Cloudflare tells it.
+            None => file.cloudflare.as_ref().map(|_| Secret::pending()),
+        },
         account: text(&section.account),
         id: text(&section.id),
         foreign: if *section.take_over.value() { Foreign::TakenOver } else { Foreign::Refused },

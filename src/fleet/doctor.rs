@@ -5,8 +5,8 @@ use std::time::Instant;
 use futures::future::join_all;
 
 use super::{Dial, Fleet, Member, gather};
-use crate::cluster::{Host, Role};
-use crate::doctor::{Diagnosed, Examined, Finding, Since, examine, examine_edge};
+use crate::cluster::Host;
+use crate::doctor::{Diagnosed, Examined, Finding, Since, examine, examine_edge, triton};
 use crate::engine::{ChangeFailed, NotHeld};
 use crate::facts::Facts;
 use crate::report::{Event, Observer};
@@ -14,6 +14,9 @@ use crate::secret;
 
 /// The steps that start k3s.
 const STARTS_K3S: [&str; 2] = ["k3s-server", "k3s-agent"];
+
+/// The steps that have Triton serve.
+const SERVES: [&str; 2] = ["docker", "triton"];
 
 impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
     /// Looks at every selected host for itself: what keeps one from answering says nothing of the others.
@@ -30,7 +33,7 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
         let server = met.iter().find(|(host, _)| host.name == first.name);
         let server = server.and_then(|(_, met)| met.as_ref().ok());
         let facts = match server {
-            Some(remote) => gather(remote, Role::Server).await.ok(),
+            Some(remote) => gather(remote, first).await.ok(),
             None => None,
         };
         let ca = facts.as_ref().and_then(ca_hash);
@@ -64,6 +67,9 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
         let Err(error) = result else { return result };
         let failed = error.downcast_ref::<ChangeFailed>().map(|failed| failed.step);
         let step = failed.or_else(|| error.downcast_ref::<NotHeld>().map(|held| held.step));
+        if step.is_some_and(|step| SERVES.contains(&step)) {
+            return Err(self.diagnosed_triton(member.host, error));
+        }
         let since = Since::Ago(begun.elapsed());
         if step == Some("cloudflared") {
             // What comes before the start says by itself why it failed.
@@ -73,7 +79,7 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
                 return Err(error);
             }
             let found = examine_edge(self.cluster, member.host, &member.remote, since).await;
-            return Err(with_findings(error, found.unwrap_or_default()));
+            return Err(with(found.unwrap_or_default(), error));
         }
         if !step.is_some_and(|step| STARTS_K3S.contains(&step)) {
             return Err(error);
@@ -84,13 +90,23 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
         };
         let examined = examine(self.cluster, member.host, &member.remote, remote, ca, since).await;
         // The host just failed; that it cannot be looked at is not the news.
-        let findings = examined.map(|examined| examined.findings);
-        Err(with_findings(error, findings.unwrap_or_default()))
+        match examined {
+            Ok(Examined { findings, .. }) => Err(with(findings, error)),
+            Err(_) => Err(error),
+        }
+    }
+
+    /// What a failed change of Triton, or of the engine below it, left behind shows its cause itself.
+    fn diagnosed_triton(&self, host: &Host, error: anyhow::Error) -> anyhow::Error {
+        match error.downcast_ref::<ChangeFailed>() {
+            Some(failed) => with(triton::diagnose(&failed.output, self.cluster, host), error),
+            None => error,
+        }
     }
 }
 
 /// The error, and beside it what the host shows of its cause.
-fn with_findings(error: anyhow::Error, findings: Vec<Finding>) -> anyhow::Error {
+fn with(findings: Vec<Finding>, error: anyhow::Error) -> anyhow::Error {
     if findings.is_empty() {
         return error;
     }
