@@ -17,6 +17,8 @@ address = "192.0.2.1"
 [[tunnel]]
 hostname = "gpu.example.com"
 node = "tethys"
+service = "http://127.0.0.1:80"
+token = { env = "TOKEN" }
 "#;
 
 #[test]
