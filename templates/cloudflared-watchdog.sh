@@ -30,7 +30,7 @@ esac
 
 if [ "$active" = failed ]; then
   why="$unit is failed: $(systemctl show -p Result --value -- "$unit")"
-elif said=$(curl -fsS --max-time 5 -- "http://127.0.0.1:$port/ready" 2>&1); then
+elif said=$(curl -fsS --noproxy '*' --max-time 5 -- "http://127.0.0.1:$port/ready" 2>&1); then
   if [ "$since" != 0 ]; then
     printf '<5>%s is connected again, after %s s and %s restarts\n' "$unit" "$((now - since))" "$restarts"
     keep 0 0 0 "connected again after $((now - since)) s and $restarts restarts"

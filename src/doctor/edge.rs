@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::journal::Journal;
 use super::observed::{UnitSeen, unit};
 use super::{Finding, Since};
-use crate::cluster::{Cloudflared, Cluster, Host, Managed, Tunnel};
+use crate::cluster::{Cloudflared, Cluster, EdgeProtocol, Host, Managed, Tunnel};
 use crate::remote::{Output, Remote, RemoteError};
 use crate::script::Script;
 
@@ -19,7 +19,7 @@ list() { printf 'seen list %s\n' "$1"; sed 's/^/| /'; printf '\n'; }
 date '+seen clock %s.%N'
 state=$(systemctl show -p LoadState -p ActiveState -p SubState -p NRestarts -p ExecMainStatus -- "$unit") || :
 printf '%s\n' "$state" | list unit
-if curl -fsS -o /dev/null --max-time 5 "http://127.0.0.1:$port/ready" 2>/dev/null; then say ready yes; fi
+if curl -fsS --noproxy '*' -o /dev/null --max-time 5 "http://127.0.0.1:$port/ready" 2>/dev/null; then say ready yes; fi
 for name in region1.v2.argotunnel.com region2.v2.argotunnel.com; do
   if ! getent ahosts "$name" >/dev/null; then say nameless "$name"; continue; fi
   status=0
@@ -196,7 +196,13 @@ fn shut(case: &Case<'_>) -> Option<Finding> {
 fn udp(case: &Case<'_>) -> Option<Finding> {
     let said = case.seen.journal.find(&["Failed to dial a quic connection"])?;
     let up = case.seen.journal.raw(&["Registered tunnel connection"]).is_some();
-    if up || case.seen.journal.raw(&["Unauthorized: "]).is_some() {
+    let other_way = match case.settings.protocol {
+        // What was put back may have gone another way.
+        EdgeProtocol::Quic => false,
+        EdgeProtocol::Auto => up,
+        EdgeProtocol::Http2 => true,
+    };
+    if other_way || case.seen.journal.raw(&["Unauthorized: "]).is_some() {
         return None;
     }
     let open = case.seen.open.first().map(|name| format!("{name}:7844 takes connections over TCP"));

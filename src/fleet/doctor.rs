@@ -72,6 +72,12 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
         }
         let since = Since::Ago(begun.elapsed());
         if step == Some("cloudflared") {
+            // What comes before the start says by itself why it failed.
+            let starts =
+                |subject: &str| !subject.starts_with("program ") && !subject.starts_with("file ");
+            if error.downcast_ref::<ChangeFailed>().is_some_and(|failed| !starts(&failed.subject)) {
+                return Err(error);
+            }
             let found = examine_edge(self.cluster, member.host, &member.remote, since).await;
             return Err(with(found.unwrap_or_default(), error));
         }

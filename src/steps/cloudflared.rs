@@ -137,7 +137,7 @@ fn service<'a>(tunnel: &Tunnel, settings: &Cloudflared) -> Service<'a> {
 /// Succeeds where at least one connection to the edge is ready; otherwise prints why it is not.
 fn is_connected(port: u16) -> String {
     format!(
-        "said=$(curl -sS --max-time 5 http://127.0.0.1:{port}/ready 2>&1) || {{ printf '%s\\n' \"$said\"; exit 1; }}\n\
+        "said=$(curl -sS --noproxy '*' --max-time 5 http://127.0.0.1:{port}/ready 2>&1) || {{ printf '%s\\n' \"$said\"; exit 1; }}\n\
          case $said in *'\"readyConnections\":'[1-9]*) ;; *) printf 'no connection is ready: %s\\n' \"$said\"; exit 1 ;; esac\n"
     )
 }
@@ -145,7 +145,7 @@ fn is_connected(port: u16) -> String {
 /// Where Cloudflare has rules for the tunnel, it hands them out, and those of the file count no more.
 fn own_rules(port: u16) -> Wait {
     let test = format!(
-        "said=$(curl -sS --max-time 5 http://127.0.0.1:{port}/config 2>/dev/null) || exit 0\n\
+        "said=$(curl -sS --noproxy '*' --max-time 5 http://127.0.0.1:{port}/config 2>/dev/null) || exit 0\n\
          case $said in *'\"version\":-1'*) ;; *'\"version\":'*)\n\
          echo 'Cloudflare tells cloudflared which service answers, and the rules on the node do not count'; exit 1 ;; esac\n"
     );

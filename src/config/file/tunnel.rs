@@ -24,9 +24,13 @@ pub struct TunnelSection {
     /// `http://127.0.0.1:8000`, `unix:/run/app.sock`, `http_status:404`. Without it Triton, on a
     /// node with a GPU.
     pub service: Option<Written<String>>,
-    /// How that service is asked.
+    /// How that service is asked: `connect-seconds`, how long a connection may take to come about;
+    /// `http-host-header`, the `Host` that it is asked by; `origin-server-name`, the name that its
+    /// certificate must have; `no-tls-verify = true`, any certificate will do.
     pub origin: Option<Written<OriginSection>>,
-    /// Further public names and paths, each with a service. Those with a path are tried first; who
+    /// Further public names and paths: `[[tunnel.ingress]]` with a `service`, and as wanted a
+    /// `hostname` (a name, or `*.example.com`; without it the tunnel's own), a `path` (a regular
+    /// expression as Go has them, `^/v2/`) and an `origin`. Those with a path are tried first; who
     /// asks for none of them gets 404.
     pub ingress: Vec<Written<IngressSection>>,
     /// Who tells cloudflared which service answers: never both.

@@ -101,3 +101,13 @@ fn the_unit_has_the_settings_and_a_bounded_number_of_starts() {
         assert!(unit.lines().any(|one| one == line), "no `{line}` in {unit}");
     }
 }
+
+#[test]
+fn what_cloudflare_has_not_told_yet_is_known_after_apply() {
+    let mut cluster = cluster();
+    cluster.tunnels[0].id = None;
+    let tunnel = &cluster.tunnels[0];
+    assert!(tunnel.credentials().unwrap().is_none());
+    assert_eq!(super::secret(tunnel, None).sha256(), None);
+    assert_eq!(super::config(tunnel, None).unwrap().sha256(), None);
+}
