@@ -6,3 +6,4 @@ mod drift;
 mod faults;
 mod refusals;
 mod removal;
+mod server;
