@@ -17,7 +17,9 @@ pub use cloudflare::{Cloudflare, Gate, RateLimit, Shield, Store};
 pub use gpu::{Gpu, Pods};
 pub use k3s::{Datastore, Delivery, K3s, Sources, minor};
 pub use triton::{Engine, ModelControl, Ports, Triton, User};
-pub use tunnel::{Cloudflared, Tunnel};
+pub use tunnel::{
+    Certificates, Cloudflared, EdgeIp, EdgeProtocol, Foreign, Managed, Origin, Rule, Tunnel,
+};
 
 mod access;
 mod baseline;

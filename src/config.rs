@@ -19,6 +19,7 @@ mod nodes;
 mod reach;
 pub(crate) mod reference;
 mod servers;
+mod service;
 mod shape;
 mod sources;
 pub(crate) mod suggest;

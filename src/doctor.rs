@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::cluster::{Cluster, Host, Role};
 
 pub use causes::{CAUSES, Cause, Evidence, Proof};
+pub use edge::{ask_edge, examine_edge};
 pub use examine::{Examined, examine};
 pub use journal::Journal;
 pub use observed::{Answered, Disk, Observed, UnitSeen};
@@ -14,6 +15,7 @@ pub use script::{Since, ask};
 
 mod causes;
 mod commands;
+mod edge;
 mod examine;
 mod journal;
 mod observed;

@@ -357,8 +357,14 @@ impl Releases {
     /// Every file that a host may get.
     #[must_use]
     pub fn all_wanted(&self, sources: &Sources) -> Vec<Wanted> {
-        let both = |arch| [self.k3s(sources, arch), self.k3s_images(sources, arch)];
-        Arch::ALL.into_iter().flat_map(both).flatten().collect()
+        let each = |arch| {
+            [
+                self.k3s(sources, arch),
+                self.k3s_images(sources, arch),
+                self.cloudflared(sources, arch),
+            ]
+        };
+        Arch::ALL.into_iter().flat_map(each).flatten().collect()
     }
 
     fn wanted(

@@ -1,6 +1,7 @@
 //! References to secrets, and the one way to resolve them.
 #![expect(clippy::disallowed_methods, reason = "the one module that may look at a secret")]
 
+mod credentials;
 mod endpoint;
 
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+pub use self::credentials::Credentials;
 pub use self::endpoint::{Endpoint, Place};
 
 /// Where a secret is found; the secret itself never stands in cluster.toml.

@@ -5,6 +5,7 @@ use askama::Template;
 use crate::sshd::Section;
 
 pub mod baseline;
+pub mod cloudflared;
 pub mod gpu;
 pub mod host;
 pub mod k3s;

@@ -204,7 +204,7 @@ fn what_stands_beside_k3s_is_locked_too_and_an_image_by_digest_needs_nobody() {
     let desk = Desk::new(
         &url,
         &format!(
-            "cloudflared = \"{url}/cloudflared\"\n[[tunnel]]\nhostname = \"a.example.com\"\nnode = \"one\"\n\
+            "cloudflared = \"{url}/cloudflared\"\n[[tunnel]]\nhostname = \"a.example.com\"\nnode = \"one\"\ntoken = {{ env = \"T\" }}\n\
              [triton]\nmodels = \"/models\"\nimage = \"{pinned}\"\n"
         ),
     );

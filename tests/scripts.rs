@@ -133,6 +133,9 @@ impl Scripts {
                 let name = format!("doctor.{}.{since:?}", host.name).replace(['(', ')'], ".");
                 let text = format!("set -eu\n{}", doctor::ask(&cluster, host, since).text());
                 self.add(name, &text);
+                let text = doctor::ask_edge(&cluster.cloudflared, since);
+                let name = format!("doctor.{}.edge.{since:?}", host.name).replace(['(', ')'], ".");
+                self.add(name, &format!("set -eu\n{}", text.text()));
             }
         }
     }
@@ -235,7 +238,11 @@ fn cluster() -> Cluster {
                   docker = \"docker-ce\"\nenvironment = { A = \"it's $x\" }\n\
                   secrets = { B = { env = \"B\" } }";
     let text = text.replace("[triton]", triton);
-    oceanid::config::parse("cluster.toml", &text).expect("it is valid").cluster
+    let mut cluster = oceanid::config::parse("cluster.toml", &text).expect("it is valid").cluster;
+    for tunnel in &mut cluster.tunnels {
+        tunnel.id = Some(String::from("6ff42ae2-765d-4adf-8112-31c55c1551ef"));
+    }
+    cluster
 }
 
 fn all_steps(state: State) -> Vec<(String, Step)> {
@@ -243,9 +250,10 @@ fn all_steps(state: State) -> Vec<(String, Step)> {
     let sums = ["amd64", "arm64", "arm"].map(|arch| (arch.to_owned(), "0".repeat(64)));
     let version = cluster.k3s.version.clone();
     let k3s = Release { version, sha256: sums.into(), ..Release::default() };
+    let cloudflared = Some(Release { version: String::new(), ..k3s.clone() });
     let images = cluster.images().into_iter();
     let images = images.map(|image| (image.to_owned(), format!("sha256:{}", "0".repeat(64))));
-    let releases = Releases { k3s, images: images.collect(), ..Releases::default() };
+    let releases = Releases { k3s, cloudflared, images: images.collect(), ..Releases::default() };
     let facts = facts();
     let server = match state {
         State::Bare => None,

@@ -22,6 +22,8 @@ pub struct Unit {
     files: Vec<File>,
     programs: Vec<Fetch>,
     limit: Duration,
+    /// What is given up at once when the unit has said it so often.
+    hopeless: Option<(&'static str, u32)>,
     adopt: Option<Adopt>,
     /// Why a unit that runs is restarted, and the read-only script that fails while that is so.
     signs: Vec<(String, String)>,
@@ -35,6 +37,7 @@ impl Unit {
             files: Vec::new(),
             programs: Vec::new(),
             limit: Duration::from_secs(60),
+            hopeless: None,
             adopt: None,
             signs: Vec::new(),
         }
@@ -72,6 +75,13 @@ impl Unit {
     #[must_use]
     pub fn within(mut self, limit: Duration) -> Self {
         self.limit = limit;
+        self
+    }
+
+    /// Gives up waiting once the unit has said `text` that many `times`.
+    #[must_use]
+    pub fn hopeless_at(mut self, text: &'static str, times: u32) -> Self {
+        self.hopeless = Some((text, times));
         self
     }
 
@@ -158,7 +168,7 @@ while [ -n "$(state Job)" ] && [ "$(state Job)" != 0 ] || [ "$(state ActiveState
   if [ "$now" = failed ] || [ "$(restarts)" -ge {restarts} ]; then
     give_up 'does not start'
   fi
-  if [ "$(date +%s)" -ge "$limit" ]; then
+{hopeless}  if [ "$(date +%s)" -ge "$limit" ]; then
     give_up 'is not active after {limit} s'
   fi
   progress "waiting for $unit, $(( limit - $(date +%s) )) s left: $now; $(journalctl -q -u "$unit" -n 1 --no-pager -o cat --since "@$begun")"
@@ -170,10 +180,21 @@ mv -f -- {path}.new {path}
 "#,
             unit = quote(&self.name),
             limit = self.limit.as_secs(),
+            hopeless = self.hopeless(),
             stamp = quote(&stamp),
             path = quote(&self.stamp_path()),
         );
         Script::new(text).deadline(self.limit + Duration::from_secs(30))
+    }
+
+    fn hopeless(&self) -> String {
+        self.hopeless.map_or_else(String::new, |(text, times)| {
+            format!(
+                "  said=$(journalctl -q -u \"$unit\" --no-pager -o cat --since \"@$begun\" | grep -cF -- {}) || :\n  \
+                 if [ \"$said\" -ge {times} ]; then give_up 'does not get anywhere'; fi\n",
+                quote(text)
+            )
+        })
     }
 
     /// What became of a unit that somebody else laid down.

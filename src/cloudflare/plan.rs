@@ -34,7 +34,7 @@ pub fn plan(wanted: &Wanted<'_>, seen: &Seen) -> anyhow::Result<Plan> {
         return Ok(plan);
     }
     bail!(
-        "not oceanid's, and in the way at Cloudflare:\n{}\n\
+        "in the way at Cloudflare, and not oceanid's to change:\n{}\n\
          hint: nothing was changed; take away what is not needed, or hand it over: a DNS record by \
          the comment `{tag}`, an application of Access by a name that begins with `{tag} `",
         plan.foreign.join("\n"),

@@ -1,5 +1,7 @@
 //! What every command that contacts hosts needs: the cluster, the connections, somebody to tell.
 
+mod tunnels;
+
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -201,12 +203,14 @@ impl Context {
         if selection.has_step("triton") && members.iter().any(|member| member.host.gpu) {
             asked |= releases.resolve_images(&self.cluster).await?;
         }
+        asked |= self.lock_cloudflared(&mut releases, members, selection).await?;
         Ok((releases, asked))
     }
 
     /// Fetches the secrets that the selected steps write: before any host is contacted.
     pub fn fetch_secrets(&self, selection: &Selection) -> anyhow::Result<()> {
         self.ask_for_datastore()?;
+        self.ask_for_tunnels(selection)?;
         match &self.cluster.baseline.cert_manager {
             Some(manager) if selection.has_step("baseline") => {
                 manager.token.fetch().context("cannot get `baseline.cert-manager.token`")?;

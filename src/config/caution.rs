@@ -6,8 +6,6 @@ use super::file::{File, NodeSection};
 use super::finding::{Finding, Findings};
 use super::network::is_private;
 use super::reach;
-use super::suggest::all;
-use super::written::Written;
 use crate::cluster::Role;
 
 /// Adds every warning that concerns more than one value.
@@ -21,7 +19,6 @@ pub fn check(file: &File, out: &mut Findings) {
         out.push(Finding::warning(gpu.span(), title));
     }
     unenforced(file, out);
-    unused(file, out);
 }
 
 /// The zones are namespaces with network policies, which somebody must enforce.
@@ -71,16 +68,4 @@ fn private_server(file: &File, out: &mut Findings) {
     let title = format!("agents join through {ip}, but `{elsewhere}` has a public address");
     let hint = "give the server an `external-ip`, or set `k3s.endpoint`, if they share no network";
     out.push(Finding::warning(endpoint.span(), title).hint(hint));
-}
-
-/// Sections that are read and checked, but that no step of this version uses.
-fn unused(file: &File, out: &mut Findings) {
-    let sections = [("[[tunnel]]", file.tunnel.first().map(Written::span))];
-    let present = || sections.iter().filter_map(|(name, span)| Some((*name, span.clone()?)));
-    let Some((_, first)) = present().min_by_key(|(_, span)| span.start) else { return };
-    let names = all(present().map(|(name, _)| name));
-    let title = format!("no step of this version uses {names} yet");
-    out.push(
-        Finding::warning(first, title).hint("what stands there is checked, and has no effect"),
-    );
 }

@@ -6,6 +6,7 @@ use super::file::{CloudflareSection, File, GateSection, RateLimitSection};
 use super::finding::{Finding, Findings};
 use super::names::{domain_name, unless};
 use super::syntax::{self, Parsed, Wrong};
+use super::tunnels::account_id;
 use super::written::Written;
 use crate::cluster::{Cloudflare, Gate, RateLimit, Shield, Store};
 
@@ -27,8 +28,11 @@ pub fn read(file: &File, out: &mut Findings) -> Option<Cloudflare> {
     let shield = shield(section, out);
     let rate_limit = section.rate_limit.as_deref().and_then(|limit| rate(limit, out));
     let zone = zone(section, file, out)?;
-    for hostname in file.tunnel.iter().filter_map(|tunnel| tunnel.hostname.as_ref()) {
-        within(hostname, &zone, out);
+    for tunnel in &file.tunnel {
+        let further = tunnel.ingress.iter().filter_map(|rule| rule.hostname.as_ref());
+        for hostname in tunnel.hostname.iter().chain(further) {
+            within(hostname, &zone, out);
+        }
     }
     if file.tunnel.is_empty() {
         let title = "`[cloudflare]` has nothing to keep in order: there is no `[[tunnel]]`";
@@ -42,14 +46,6 @@ pub fn read(file: &File, out: &mut Findings) -> Option<Cloudflare> {
         shield,
         rate_limit,
     })
-}
-
-fn account_id(text: &str) -> Parsed<()> {
-    let hex = |text: &str| {
-        text.len() == 32 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-    };
-    let hint = "32 hexadecimal digits, which the dashboard shows at the account's name";
-    unless(hex, text, "not the id of an account", hint)
 }
 
 fn zone(section: &Written<CloudflareSection>, file: &File, out: &mut Findings) -> Option<String> {

@@ -20,7 +20,7 @@ pub use k3s::{BuiltIn, Component, DatastoreKind, FlannelBackend, K3sSection};
 pub use node::NodeSection;
 pub use sources::SourcesSection;
 pub use triton::TritonSection;
-pub use tunnel::{CloudflaredSection, TunnelSection};
+pub use tunnel::{CloudflaredSection, IngressSection, OriginSection, TunnelSection};
 
 mod access;
 mod baseline;

@@ -209,7 +209,7 @@ fn disk(text: &str) -> Option<Disk> {
     Some(Disk { free, inodes_free: next()?, inodes: next()? })
 }
 
-fn unit(lines: &[&str]) -> UnitSeen {
+pub(super) fn unit(lines: &[&str]) -> UnitSeen {
     let value = |key: &str| {
         let found = lines.iter().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
         found.unwrap_or_default().to_owned()

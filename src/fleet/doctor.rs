@@ -6,7 +6,7 @@ use futures::future::join_all;
 
 use super::{Dial, Fleet, Member, gather};
 use crate::cluster::Host;
-use crate::doctor::{Diagnosed, Examined, Finding, Since, examine, triton};
+use crate::doctor::{Diagnosed, Examined, Finding, Since, examine, examine_edge, triton};
 use crate::engine::{ChangeFailed, NotHeld};
 use crate::facts::Facts;
 use crate::report::{Event, Observer};
@@ -44,8 +44,14 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
                 Ok(remote) => remote,
                 Err(error) => return (*host, Err(error.clone().into())),
             };
-            let examined = examine(cluster, host, remote, server, ca.clone(), Since::Start).await;
-            (*host, examined.map_err(anyhow::Error::from))
+            let examined = async {
+                let since = Since::Start;
+                let mut examined =
+                    examine(cluster, host, remote, server, ca.clone(), since).await?;
+                examined.findings.extend(examine_edge(cluster, host, remote, since).await?);
+                Ok(examined)
+            };
+            (*host, examined.await)
         }))
         .await
     }
@@ -64,6 +70,17 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
         if step.is_some_and(|step| SERVES.contains(&step)) {
             return Err(self.diagnosed_triton(member.host, error));
         }
+        let since = Since::Ago(begun.elapsed());
+        if step == Some("cloudflared") {
+            // What comes before the start says by itself why it failed.
+            let starts =
+                |subject: &str| !subject.starts_with("program ") && !subject.starts_with("file ");
+            if error.downcast_ref::<ChangeFailed>().is_some_and(|failed| !starts(&failed.subject)) {
+                return Err(error);
+            }
+            let found = examine_edge(self.cluster, member.host, &member.remote, since).await;
+            return Err(with_findings(error, found.unwrap_or_default()));
+        }
         if !step.is_some_and(|step| STARTS_K3S.contains(&step)) {
             return Err(error);
         }
@@ -71,25 +88,26 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
             Some(server) => (ca_hash(&server.facts), Some(&server.remote)),
             None => (None, None),
         };
-        let since = Since::Ago(begun.elapsed());
         let examined = examine(self.cluster, member.host, &member.remote, remote, ca, since).await;
         // The host just failed; that it cannot be looked at is not the news.
-        match examined {
-            Ok(Examined { findings, .. }) => Err(with(findings, error)),
-            Err(_) => Err(error),
-        }
+        let findings = examined.map(|examined| examined.findings);
+        Err(with_findings(error, findings.unwrap_or_default()))
     }
 
     /// What a failed change of Triton, or of the engine below it, left behind shows its cause itself.
     fn diagnosed_triton(&self, host: &Host, error: anyhow::Error) -> anyhow::Error {
         match error.downcast_ref::<ChangeFailed>() {
-            Some(failed) => with(triton::diagnose(&failed.output, self.cluster, host), error),
+            Some(failed) => {
+                let findings = triton::diagnose(&failed.output, self.cluster, host);
+                with_findings(error, findings)
+            }
             None => error,
         }
     }
 }
 
-fn with(findings: Vec<Finding>, error: anyhow::Error) -> anyhow::Error {
+/// The error, and beside it what the host shows of its cause.
+fn with_findings(error: anyhow::Error, findings: Vec<Finding>) -> anyhow::Error {
     if findings.is_empty() {
         return error;
     }

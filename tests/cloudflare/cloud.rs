@@ -36,6 +36,9 @@ role = "agent"
 address = "127.0.0.2"
 port = 1
 gpu = true
+[triton]
+image = "nvcr.io/nvidia/tritonserver:26.02-py3"
+models = "/opt/triton/models"
 [[tunnel]]
 hostname = "gpu.example.com"
 node = "calypso"

@@ -7,3 +7,4 @@ mod faults;
 mod refusals;
 mod removal;
 mod server;
+mod ways;

@@ -7,7 +7,8 @@ use crate::{least_with, refused, valid};
 
 fn tunnel(access: &str) -> String {
     least_with(&format!(
-        "[[tunnel]]\nhostname = \"gpu.example.com\"\nnode = \"one\"\naccess = {access}\n"
+        "[[tunnel]]\nhostname = \"gpu.example.com\"\nnode = \"one\"\nservice = \"http://a\"\n\
+         token = {{ env = \"T\" }}\naccess = {access}\n"
     ))
 }
 

@@ -10,6 +10,7 @@ mod reserve;
 mod servers;
 mod sources;
 mod triton;
+mod tunnel;
 mod yaml;
 
 use std::fmt::Write;

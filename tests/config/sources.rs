@@ -53,7 +53,8 @@ fn bad_sources_are_refused() {
 #[test]
 fn bad_versions_are_refused() {
     let version = |text: &str| replaced("v1.36.3+k3s1", text);
-    let tunnel = "[[tunnel]]\nhostname = \"a.example.com\"\nnode = \"one\"\n";
+    let tunnel = "[[tunnel]]\nhostname = \"a.example.com\"\nnode = \"one\"\n\
+                  service = \"http://a\"\ntoken = { env = \"T\" }\n";
     assert_snapshot!(refused([
         ("channel", version("stabel")),
         ("minor", version("1.36")),

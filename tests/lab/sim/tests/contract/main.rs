@@ -8,6 +8,7 @@ mod access;
 mod agent;
 mod api;
 mod apply;
+mod cloudflared;
 mod commands;
 mod datastore;
 mod ground;
