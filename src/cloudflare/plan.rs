@@ -16,6 +16,8 @@ pub struct Plan {
     pub notes: Vec<String>,
     /// What stands in the way and is not ours.
     pub foreign: Vec<String>,
+    /// Tunnels of which cluster.toml says something else than Cloudflare.
+    pub contrary: Vec<String>,
 }
 
 /// Compares.
@@ -30,6 +32,13 @@ pub fn plan(wanted: &Wanted<'_>, seen: &Seen) -> anyhow::Result<Plan> {
     tunnels::plan(wanted, seen, &mut plan);
     dns::plan(wanted, seen, &mut plan);
     zone(wanted, seen, &mut plan);
+    if !plan.contrary.is_empty() {
+        bail!(
+            "cluster.toml says something else of tunnels than Cloudflare:\n{}\n\
+             hint: nothing was changed; `oceanid docs tunnel` explains the keys",
+            plan.contrary.join("\n")
+        );
+    }
     if plan.foreign.is_empty() {
         return Ok(plan);
     }

@@ -15,8 +15,8 @@ use super::way::Way;
 pub fn plan(wanted: &Wanted<'_>, seen: &Seen, plan: &mut Plan) {
     for way in &wanted.ways {
         let found = seen.tunnels.get(way.name());
-        if let Some(why) = obstacle(way, seen, found) {
-            plan.foreign.push(why);
+        if let Some(why) = contrary(way, seen, found) {
+            plan.contrary.push(why);
             continue;
         }
         if found.is_none() {
@@ -26,27 +26,32 @@ pub fn plan(wanted: &Wanted<'_>, seen: &Seen, plan: &mut Plan) {
     }
 }
 
-/// What is there and is not oceanid's to change.
-fn obstacle(way: &Way<'_>, seen: &Seen, found: Option<&Tunnel>) -> Option<String> {
+/// What cluster.toml says otherwise of a tunnel, and oceanid does not change.
+fn contrary(way: &Way<'_>, seen: &Seen, found: Option<&Tunnel>) -> Option<String> {
     let name = way.name();
     if let Some(given) = way.given.as_ref().filter(|given| given.account != seen.account) {
         let account = &given.account;
-        return Some(format!("what opens the tunnel `{name}` is of the account {account}"));
+        return Some(format!(
+            "`{name}`: what opens it is of the account {account}, which has not the zone"
+        ));
     }
     let Some(found) = found else {
         let given = way.given.as_ref()?;
-        return Some(format!("what opens the tunnel `{name}`: {} is not there any more", given.id));
+        return Some(format!(
+            "`{name}`: what opens it is for {}, which is not there any more",
+            given.id
+        ));
     };
     if way.tunnel.id.as_ref().is_some_and(|id| *id != found.id) {
-        return Some(format!("the tunnel `{name}` has the id {}, not `id`", found.id));
+        return Some(format!("`{name}`: its id is {}", found.id));
     }
     match (way.ingress().is_some(), found.config_src.as_str()) {
-        (false, "cloudflare") => Some(format!(
-            "the tunnel `{name}` has its ingress at Cloudflare, which `managed = \"remote\"` says"
-        )),
-        (true, "local") => Some(format!(
-            "the tunnel `{name}` has its ingress on the node, which `managed = \"local\"` says"
-        )),
+        (false, "cloudflare") => {
+            Some(format!("`{name}`: its ingress is at Cloudflare, which is `managed = \"remote\"`"))
+        }
+        (true, "local") => {
+            Some(format!("`{name}`: its ingress is on the node, which is `managed = \"local\"`"))
+        }
         _ => None,
     }
 }

@@ -58,7 +58,7 @@ fn ingress_that_cloudflare_tells_is_kept_in_order() {
     cloud.replace("managed = \"remote\"\n", "");
     let refused = cloud.oceanid(&["plan", "--only", "cloudflare"]).exits(1);
     assert!(
-        refused.stderr.contains("the tunnel `ocean-calypso` has its ingress at Cloudflare"),
+        refused.stderr.contains("`ocean-calypso`: its ingress is at Cloudflare"),
         "{}",
         refused.stderr
     );
