@@ -357,14 +357,9 @@ impl Releases {
     /// Every file that a host may get.
     #[must_use]
     pub fn all_wanted(&self, sources: &Sources) -> Vec<Wanted> {
-        let each = |arch| {
-            [
-                self.k3s(sources, arch),
-                self.k3s_images(sources, arch),
-                self.cloudflared(sources, arch),
-            ]
-        };
-        Arch::ALL.into_iter().flat_map(each).flatten().collect()
+        let both = |arch| [self.k3s(sources, arch), self.k3s_images(sources, arch)];
+        let tunnels = Arch::ALL.into_iter().map(|arch| self.cloudflared(sources, arch));
+        Arch::ALL.into_iter().flat_map(both).chain(tunnels).flatten().collect()
     }
 
     fn wanted(

@@ -39,12 +39,23 @@ impl SecretRef {
     /// # Errors
     /// When it cannot be had, is empty, or is not one line of text. No error holds any of it.
     pub fn resolve(&self) -> anyhow::Result<SecretString> {
-        let bytes = match self {
-            Self::Env(name) => variable(name)?,
-            Self::File(path) => file(path)?,
-            Self::Command(words) => output(words)?,
-        };
-        one_line(&bytes).with_context(|| format!("the secret in {self} cannot be used"))
+        one_line(&self.bytes()?).with_context(|| format!("the secret in {self} cannot be used"))
+    }
+
+    /// Fetches a secret of any number of lines.
+    ///
+    /// # Errors
+    /// When it cannot be had, is empty, or is not text. No error holds any of it.
+    pub fn resolve_lines(&self) -> anyhow::Result<SecretString> {
+        lines(&self.bytes()?).with_context(|| format!("the secret in {self} cannot be used"))
+    }
+
+    fn bytes(&self) -> anyhow::Result<Zeroizing<Vec<u8>>> {
+        match self {
+            Self::Env(name) => variable(name),
+            Self::File(path) => file(path),
+            Self::Command(words) => output(words),
+        }
     }
 }
 
@@ -99,6 +110,17 @@ impl Secret {
     pub fn fetch(&self) -> anyhow::Result<()> {
         if let (None, Some(reference)) = (self.value.get(), &self.reference) {
             self.fill(reference.resolve()?);
+        }
+        Ok(())
+    }
+
+    /// As [`Self::fetch`], for one of any number of lines.
+    ///
+    /// # Errors
+    /// As [`SecretRef::resolve_lines`].
+    pub fn fetch_lines(&self) -> anyhow::Result<()> {
+        if let (None, Some(reference)) = (self.value.get(), &self.reference) {
+            self.fill(reference.resolve_lines()?);
         }
         Ok(())
     }
@@ -265,10 +287,14 @@ fn output(words: &[String]) -> anyhow::Result<Zeroizing<Vec<u8>>> {
 fn one_line(bytes: &[u8]) -> anyhow::Result<SecretString> {
     let line = bytes.strip_suffix(b"\n").unwrap_or(bytes);
     let line = line.strip_suffix(b"\r").unwrap_or(line);
-    ensure!(!line.is_empty(), "it is empty");
-    ensure!(!line.contains(&0), "it holds a NUL byte");
     ensure!(!line.contains(&b'\n'), "it has more than one line");
+    lines(line)
+}
+
+fn lines(bytes: &[u8]) -> anyhow::Result<SecretString> {
+    ensure!(!bytes.is_empty(), "it is empty");
+    ensure!(!bytes.contains(&0), "it holds a NUL byte");
     // The error of `from_utf8` would be harmless, but a reader should not have to know that.
-    let text = std::str::from_utf8(line).ok().context("it is not UTF-8 text")?;
+    let text = std::str::from_utf8(bytes).ok().context("it is not UTF-8 text")?;
     Ok(SecretString::from(text))
 }

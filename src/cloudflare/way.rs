@@ -34,7 +34,7 @@ impl<'a> Way<'a> {
         let own = tunnel.token.as_ref().filter(|token| !token.is_brought());
         let Some(token) = own else { return Ok(Self { tunnel, gated, given: None }) };
         token
-            .fetch()
+            .fetch_lines()
             .with_context(|| format!("cannot get what opens the tunnel `{}`", tunnel.name))?;
         let given = tunnel.credentials()?.map(|credentials| Given {
             account: credentials.account().to_owned(),

@@ -79,7 +79,7 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
                 return Err(error);
             }
             let found = examine_edge(self.cluster, member.host, &member.remote, since).await;
-            return Err(with_findings(error, found.unwrap_or_default()));
+            return Err(with(found.unwrap_or_default(), error));
         }
         if !step.is_some_and(|step| STARTS_K3S.contains(&step)) {
             return Err(error);
@@ -90,24 +90,23 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
         };
         let examined = examine(self.cluster, member.host, &member.remote, remote, ca, since).await;
         // The host just failed; that it cannot be looked at is not the news.
-        let findings = examined.map(|examined| examined.findings);
-        Err(with_findings(error, findings.unwrap_or_default()))
+        match examined {
+            Ok(Examined { findings, .. }) => Err(with(findings, error)),
+            Err(_) => Err(error),
+        }
     }
 
     /// What a failed change of Triton, or of the engine below it, left behind shows its cause itself.
     fn diagnosed_triton(&self, host: &Host, error: anyhow::Error) -> anyhow::Error {
         match error.downcast_ref::<ChangeFailed>() {
-            Some(failed) => {
-                let findings = triton::diagnose(&failed.output, self.cluster, host);
-                with_findings(error, findings)
-            }
+            Some(failed) => with(triton::diagnose(&failed.output, self.cluster, host), error),
             None => error,
         }
     }
 }
 
 /// The error, and beside it what the host shows of its cause.
-fn with_findings(error: anyhow::Error, findings: Vec<Finding>) -> anyhow::Error {
+fn with(findings: Vec<Finding>, error: anyhow::Error) -> anyhow::Error {
     if findings.is_empty() {
         return error;
     }

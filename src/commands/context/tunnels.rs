@@ -15,7 +15,7 @@ impl Context {
         }
         for tunnel in self.cluster.tunnels.iter().filter(|one| selection.has_node(&one.node)) {
             if let Some(token) = &tunnel.token {
-                token.fetch().with_context(|| {
+                token.fetch_lines().with_context(|| {
                     format!(
                         "cannot get what opens the tunnel `{}` on `{}`",
                         tunnel.name, tunnel.node
