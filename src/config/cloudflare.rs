@@ -8,7 +8,9 @@ use super::names::{domain_name, unless};
 use super::syntax::{self, Parsed, Wrong};
 use super::tunnels::account_id;
 use super::written::Written;
-use crate::cluster::{Cloudflare, Gate, RateLimit, Shield, Store};
+use crate::cluster::{
+    Access, Cloudflare, Gate, Host, RateLimit, ServiceToken, Shield, Store, Tunnel,
+};
 
 /// Seconds that Cloudflare counts requests for.
 const PERIODS: [u64; 6] = [10, 60, 120, 300, 600, 3600];
@@ -46,6 +48,20 @@ pub fn read(file: &File, out: &mut Findings) -> Option<Cloudflare> {
         shield,
         rate_limit,
     })
+}
+
+/// Who comes in to a guarded name is Cloudflare's to tell, where the secret is kept in a file.
+pub fn bring_tokens(tunnels: &mut [Tunnel], hosts: &[Host], settings: Option<&Cloudflare>) {
+    let gate = settings.and_then(|settings| settings.gate.as_ref());
+    if !gate.is_some_and(|gate| matches!(gate.store, Store::File(_))) {
+        return;
+    }
+    let has_gpu = |node: &str| hosts.iter().any(|host| host.gpu && host.name == node);
+    for tunnel in tunnels.iter_mut().filter(|tunnel| has_gpu(&tunnel.node)) {
+        if let Access::Protected(token) = &mut tunnel.access {
+            token.get_or_insert_with(ServiceToken::pending);
+        }
+    }
 }
 
 fn zone(section: &Written<CloudflareSection>, file: &File, out: &mut Findings) -> Option<String> {

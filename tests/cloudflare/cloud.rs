@@ -108,6 +108,12 @@ impl Cloud {
         cloud
     }
 
+    /// Lets nobody answer any more.
+    pub fn stop(&mut self) {
+        self.server.kill().expect("it runs");
+        self.server.wait().expect("it ends");
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
