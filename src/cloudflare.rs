@@ -18,6 +18,7 @@ mod seen;
 mod store;
 mod tunnels;
 mod wanted;
+mod way;
 
 use std::sync::atomic::AtomicBool;
 
@@ -75,7 +76,7 @@ impl<'a> Desk<'a> {
         settings.token.fetch().context("cannot get `cloudflare.token`")?;
         let token = settings.token.known().context("`cloudflare.token` is not known")?;
         let api = Api::new(&cluster.sources, token, progress)?;
-        let wanted = wanted::Wanted::new(cluster, settings, has);
+        let wanted = wanted::Wanted::new(cluster, settings, has)?;
         let seen = seen::Seen::look(&api, &wanted).await?;
         Ok(Self { api, wanted, seen })
     }
@@ -110,7 +111,7 @@ impl<'a> Desk<'a> {
     pub async fn bring_tokens(&self) -> anyhow::Result<()> {
         for way in &self.wanted.ways {
             let (Some(secret), Some(tunnel)) =
-                (&way.tunnel.token, self.seen.tunnels.get(&way.name))
+                (&way.tunnel.token, self.seen.tunnels.get(way.name()))
             else {
                 continue;
             };
@@ -121,7 +122,7 @@ impl<'a> Desk<'a> {
             // The answer is the token itself.
             match self.api.get(Area::Tunnels, path).await? {
                 Value::String(token) => secret.fill(SecretString::from(token)),
-                _ => anyhow::bail!("Cloudflare shows no token for the tunnel `{}`", way.name),
+                _ => anyhow::bail!("Cloudflare shows no token for the tunnel `{}`", way.name()),
             }
         }
         Ok(())

@@ -130,8 +130,9 @@ fn cluster(file: &File, out: &mut Findings) -> Option<Cluster> {
     servers::check(file, out);
     let gpu = gpu::read(file, out);
     let triton = triton::read(file, out);
-    let (tunnels, cloudflared) = (tunnels::read(file, out), tunnels::program(file, out));
+    let (mut tunnels, cloudflared) = (tunnels::read(file, out), tunnels::program(file, out));
     let cloudflare = cloudflare::read(file, out);
+    cloudflare::bring_tokens(&mut tunnels, &hosts, cloudflare.as_ref());
     caution::check(file, out);
     topology::check(file, &hosts, out);
     Some(Cluster {

@@ -25,8 +25,8 @@ pub fn plan(wanted: &Wanted<'_>, seen: &Seen, plan: &mut Plan) {
     let token = find(wanted, seen, gate);
     service_token(wanted, seen, gate, plan);
     let policy = policy(wanted, seen, token, plan);
-    for way in wanted.ways.iter().filter(|way| way.gated) {
-        app(wanted, seen, &way.tunnel.hostname, policy.as_deref(), plan);
+    for hostname in wanted.gated() {
+        app(wanted, seen, hostname, policy.as_deref(), plan);
     }
 }
 

@@ -8,7 +8,8 @@ use super::area::Area;
 use super::deed::{Call, Deed, difference, differing};
 use super::plan::Plan;
 use super::seen::{Record, Seen};
-use super::wanted::{Wanted, Way};
+use super::wanted::Wanted;
+use super::way::Way;
 
 /// Kinds of records of which a name has one alone.
 const HOSTS: [&str; 3] = ["A", "AAAA", "CNAME"];
@@ -16,7 +17,9 @@ const HOSTS: [&str; 3] = ["A", "AAAA", "CNAME"];
 /// Adds what is to change.
 pub fn plan(wanted: &Wanted<'_>, seen: &Seen, plan: &mut Plan) {
     for way in &wanted.ways {
-        name(wanted, way, seen, plan);
+        for hostname in way.hostnames() {
+            name(wanted, way, hostname, seen, plan);
+        }
     }
     for left in leftovers(wanted, seen) {
         plan.notes.push(format!(
@@ -39,10 +42,9 @@ pub fn has_tag(record: &Record, tag: &str) -> bool {
     record.comment.as_deref() == Some(tag)
 }
 
-fn name(wanted: &Wanted<'_>, way: &Way<'_>, seen: &Seen, plan: &mut Plan) {
-    let hostname = way.tunnel.hostname.as_str();
+fn name(wanted: &Wanted<'_>, way: &Way<'_>, hostname: &str, seen: &Seen, plan: &mut Plan) {
     let subject = format!("CNAME {hostname}");
-    let tunnel = seen.tunnels.get(&way.name).map(|tunnel| tunnel.id.as_str());
+    let tunnel = seen.tunnels.get(way.name()).map(|tunnel| tunnel.id.as_str());
     let content = format!("{}.cfargotunnel.com", tunnel.unwrap_or("(known after apply)"));
     let body = json!({
         "type": "CNAME", "name": hostname, "content": content, "proxied": true, "ttl": 1,

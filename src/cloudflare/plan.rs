@@ -16,6 +16,8 @@ pub struct Plan {
     pub notes: Vec<String>,
     /// What stands in the way and is not ours.
     pub foreign: Vec<String>,
+    /// Tunnels of which cluster.toml says something else than Cloudflare.
+    pub contrary: Vec<String>,
 }
 
 /// Compares.
@@ -30,11 +32,18 @@ pub fn plan(wanted: &Wanted<'_>, seen: &Seen) -> anyhow::Result<Plan> {
     tunnels::plan(wanted, seen, &mut plan);
     dns::plan(wanted, seen, &mut plan);
     zone(wanted, seen, &mut plan);
+    if !plan.contrary.is_empty() {
+        bail!(
+            "cluster.toml says something else of tunnels than Cloudflare:\n{}\n\
+             hint: nothing was changed; `oceanid docs tunnel` explains the keys",
+            plan.contrary.join("\n")
+        );
+    }
     if plan.foreign.is_empty() {
         return Ok(plan);
     }
     bail!(
-        "not oceanid's, and in the way at Cloudflare:\n{}\n\
+        "in the way at Cloudflare, and not oceanid's to change:\n{}\n\
          hint: nothing was changed; take away what is not needed, or hand it over: a DNS record by \
          the comment `{tag}`, an application of Access by a name that begins with `{tag} `",
         plan.foreign.join("\n"),

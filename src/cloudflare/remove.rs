@@ -11,6 +11,7 @@ use super::area::Area;
 use super::deed::Deed;
 use super::seen::{LIMITS, SHIELD, Seen, Tunnel, one};
 use super::wanted::Wanted;
+use super::way::Way;
 use super::{NAME, access, apply, dns, rules};
 use crate::cluster::{Cloudflare, Cluster};
 use crate::fleet::HostPlan;
@@ -49,7 +50,7 @@ impl<'a> Removal<'a> {
         settings.token.fetch().context("cannot get `cloudflare.token`")?;
         let token = settings.token.known().context("`cloudflare.token` is not known")?;
         let api = Api::new(&cluster.sources, token, progress)?;
-        let wanted = Wanted::new(cluster, settings, |_| true);
+        let wanted = Wanted::new(cluster, settings, |_| true)?;
         let mut seen = Seen::look(&api, &wanted).await?;
         let mut removal = Self {
             account: seen.account.clone(),
@@ -126,8 +127,18 @@ impl<'a> Removal<'a> {
             let tunnel: Tunnel = one(found)?;
             let named =
                 tunnel.name.strip_prefix(&cluster.name).is_some_and(|rest| rest.starts_with('-'));
-            let wanted = self.wanted.ways.iter().any(|way| way.name == tunnel.name);
-            if gone || !named || (wanted && which == Which::Leftovers) {
+            let mut ways = self.wanted.ways.iter();
+            let way = ways.find(|way| way.name() == tunnel.name);
+            let wanted = way.is_some();
+            let given = |way: &Way<'_>| way.given.as_ref().is_some_and(|given| given.id == **id);
+            if self.wanted.ways.iter().any(given) {
+                self.notes.push(format!(
+                    "the tunnel `{}` stays: cluster.toml has its credentials",
+                    tunnel.name
+                ));
+                continue;
+            }
+            if gone || !(named || wanted) || (wanted && which == Which::Leftovers) {
                 continue;
             }
             let subject = format!("tunnel {}", tunnel.name);
@@ -166,13 +177,7 @@ impl<'a> Removal<'a> {
         let text = |value: &Value, field: &str| {
             value.get(field).and_then(Value::as_str).unwrap_or_default().to_owned()
         };
-        let gated: Vec<&str> = self
-            .wanted
-            .ways
-            .iter()
-            .filter(|way| way.gated)
-            .map(|way| way.tunnel.hostname.as_str())
-            .collect();
+        let gated: Vec<&str> = self.wanted.gated().collect();
         let all = which == Which::All;
         for (list, kind, path) in
             [(&seen.apps, "application", "apps"), (&seen.policies, "policy", "policies")]

@@ -11,6 +11,7 @@ use super::api::{Api, encoded};
 use super::area::Area;
 use super::error::{ApiError, Denied};
 use super::wanted::Wanted;
+use super::way::Way;
 
 /// The phase of rules that block.
 pub const SHIELD: &str = "http_request_firewall_custom";
@@ -234,30 +235,42 @@ async fn tunnels(
 ) -> anyhow::Result<BTreeMap<String, Tunnel>> {
     let mut found = BTreeMap::new();
     for way in &wanted.ways {
-        // Deleted ones are listed unless they are not wanted, and names may repeat among them.
-        let path = format!("{account}/cfd_tunnel?name={}&is_deleted=false", encoded(&way.name));
-        let list: Vec<Tunnel> = all(api.list(Area::Tunnels, &path).await?)?;
-        let mut named = list.into_iter().filter(|tunnel| tunnel.name == way.name);
-        let Some(mut tunnel) = named.next() else { continue };
-        ensure!(named.next().is_none(), "there are two tunnels called `{}`", way.name);
+        let Some(mut tunnel) = tunnel(api, way, account).await? else { continue };
         if tunnel.config_src == "cloudflare" {
             let path = format!("{account}/cfd_tunnel/{}/configurations", tunnel.id);
             let kept = api.get(Area::Tunnels, path).await?;
             tunnel.config = kept.get("config").cloned().unwrap_or_default();
         }
-        found.insert(way.name.clone(), tunnel);
+        found.insert(way.name().to_owned(), tunnel);
     }
     Ok(found)
+}
+
+/// The tunnel of a way: by the id that its credentials tell, or else by name.
+async fn tunnel(api: &Api, way: &Way<'_>, account: &str) -> anyhow::Result<Option<Tunnel>> {
+    let (area, name) = (Area::Tunnels, way.name());
+    if let Some(given) = &way.given {
+        let found = api.find(area, format!("{account}/cfd_tunnel/{}", given.id)).await?;
+        let there = |one: &Value| one.get("deleted_at").is_none_or(Value::is_null);
+        return found.filter(there).map(one).transpose();
+    }
+    // Deleted ones are listed unless they are not wanted, and names may repeat among them.
+    let path = format!("{account}/cfd_tunnel?name={}&is_deleted=false", encoded(name));
+    let list: Vec<Tunnel> = all(api.list(area, &path).await?)?;
+    let mut named = list.into_iter().filter(|tunnel| tunnel.name == name);
+    let first = named.next();
+    ensure!(named.next().is_none(), "there are two tunnels called `{name}`");
+    Ok(first)
 }
 
 async fn records(api: &Api, wanted: &Wanted<'_>, zone: &str) -> anyhow::Result<Vec<Record>> {
     let path = format!("/zones/{zone}/dns_records");
     let tag = format!("{path}?comment.exact={}", encoded(&wanted.tag));
     let mut found: Vec<Record> = all(api.list(Area::Dns, &tag).await?)?;
-    for way in &wanted.ways {
-        let named = format!("{path}?name.exact={}", encoded(&way.tunnel.hostname));
+    for hostname in wanted.ways.iter().flat_map(Way::hostnames) {
+        let named = format!("{path}?name.exact={}", encoded(hostname));
         let list: Vec<Record> = all(api.list(Area::Dns, &named).await?)?;
-        found.extend(list.into_iter().filter(|record| way.tunnel.hostname == record.name));
+        found.extend(list.into_iter().filter(|record| record.name == hostname));
     }
     found.sort_by(|one, other| one.id.cmp(&other.id));
     found.dedup();

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::way::{self, Way};
 use crate::cluster::{Access, Cloudflare, Cluster, Gate, Shield, Tunnel};
 
 /// Paths that only scanners ask for.
@@ -20,17 +21,8 @@ pub struct Wanted<'a> {
     hostnames: Vec<&'a str>,
     /// The names that end on nodes with a GPU.
     gpus: Vec<&'a str>,
-}
-
-/// A way in.
-#[derive(Debug)]
-pub struct Way<'a> {
-    /// As cluster.toml says.
-    pub tunnel: &'a Tunnel,
-    /// What the tunnel is called at Cloudflare.
-    pub name: String,
-    /// Only the service token comes in.
-    pub gated: bool,
+    /// The names that lead to Triton and nothing else.
+    tritons: Vec<&'a str>,
 }
 
 /// A rule of a zone, but for the fields that Cloudflare adds.
@@ -44,33 +36,43 @@ pub struct Rule {
 
 impl<'a> Wanted<'a> {
     /// What `cluster` wants, for the nodes that `has` names.
-    #[must_use]
-    pub fn new(cluster: &'a Cluster, settings: &'a Cloudflare, has: impl Fn(&str) -> bool) -> Self {
+    ///
+    /// # Errors
+    /// When the credentials of a tunnel cannot be used.
+    pub fn new(
+        cluster: &'a Cluster,
+        settings: &'a Cloudflare,
+        has: impl Fn(&str) -> bool,
+    ) -> anyhow::Result<Self> {
         let gpu = |tunnel: &Tunnel| cluster.host(&tunnel.node).is_some_and(|host| host.gpu);
-        let way = |tunnel: &'a Tunnel| Way {
-            tunnel,
-            name: format!("{}-{}", cluster.name, tunnel.node),
-            gated: settings.gate.is_some()
-                && gpu(tunnel)
-                && matches!(tunnel.access, Access::Protected(_)),
+        let gated = |tunnel: &Tunnel| {
+            settings.gate.is_some() && gpu(tunnel) && matches!(tunnel.access, Access::Protected(_))
         };
         let names = |fits: &dyn Fn(&Tunnel) -> bool| {
             let tunnels = cluster.tunnels.iter().filter(|tunnel| fits(tunnel));
-            tunnels.map(|tunnel| tunnel.hostname.as_str()).collect()
+            tunnels.flat_map(way::hostnames).collect()
         };
-        Self {
+        let ways = cluster.tunnels.iter().filter(|one| has(&one.node));
+        let ways = ways.map(|tunnel| Way::new(tunnel, gated(tunnel)));
+        Ok(Self {
             tag: format!("oceanid:{}", cluster.name),
             settings,
-            ways: cluster.tunnels.iter().filter(|one| has(&one.node)).map(way).collect(),
+            ways: ways.collect::<anyhow::Result<_>>()?,
             hostnames: names(&|_| true),
             gpus: names(&gpu),
-        }
+            tritons: way::of_triton(cluster),
+        })
     }
 
     /// Whether a name or a comment at Cloudflare carries our tag.
     #[must_use]
     pub fn is_ours(&self, text: &str) -> bool {
         text.strip_prefix(&self.tag).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
+    }
+
+    /// The names that the service token alone comes in by.
+    pub fn gated(&self) -> impl Iterator<Item = &'a str> {
+        self.ways.iter().filter(|way| way.gated).flat_map(Way::hostnames)
     }
 
     /// Every tunnel's name.
@@ -128,13 +130,13 @@ impl<'a> Wanted<'a> {
             .collect();
         let expression = format!("{hosts} and ({})", paths.join(" or "));
         rules.push(self.block("scanners", "what only scanners ask for", &expression));
-        if !self.gpus.is_empty() {
+        if !self.tritons.is_empty() {
             // What is below /cdn-cgi/ is Cloudflare's own, the login of Access among it.
             let expression = format!(
                 "{} and not starts_with(http.request.uri.path, \"/v2/\") \
                  and http.request.uri.path ne \"/v2\" \
                  and not starts_with(http.request.uri.path, \"/cdn-cgi/\")",
-                within(&self.gpus)
+                within(&self.tritons)
             );
             rules.push(self.block("api", "nothing but Triton's API", &expression));
         }
@@ -187,7 +189,16 @@ impl<'a> Wanted<'a> {
     }
 }
 
+/// Whether a request is for one of `hostnames`, of which some may begin with `*.`.
 fn within(hostnames: &[&str]) -> String {
-    let quoted: Vec<String> = hostnames.iter().map(|name| format!("\"{name}\"")).collect();
-    format!("http.host in {{{}}}", quoted.join(" "))
+    let (wild, plain): (Vec<&str>, Vec<&str>) =
+        hostnames.iter().partition(|name| name.starts_with("*."));
+    let quoted: Vec<String> = plain.iter().map(|name| format!("\"{name}\"")).collect();
+    let mut any = vec![format!("http.host in {{{}}}", quoted.join(" "))];
+    let below = wild.iter().filter_map(|name| name.strip_prefix('*'));
+    any.extend(below.map(|domain| format!("ends_with(http.host, \"{domain}\")")));
+    match any.as_slice() {
+        [one] => one.clone(),
+        several => format!("({})", several.join(" or ")),
+    }
 }

@@ -6,8 +6,11 @@ use super::file::{CloudflareSection, File, GateSection, RateLimitSection};
 use super::finding::{Finding, Findings};
 use super::names::{domain_name, unless};
 use super::syntax::{self, Parsed, Wrong};
+use super::tunnels::account_id;
 use super::written::Written;
-use crate::cluster::{Cloudflare, Gate, RateLimit, Shield, Store};
+use crate::cluster::{
+    Access, Cloudflare, Gate, Host, RateLimit, ServiceToken, Shield, Store, Tunnel,
+};
 
 /// Seconds that Cloudflare counts requests for.
 const PERIODS: [u64; 6] = [10, 60, 120, 300, 600, 3600];
@@ -27,8 +30,11 @@ pub fn read(file: &File, out: &mut Findings) -> Option<Cloudflare> {
     let shield = shield(section, out);
     let rate_limit = section.rate_limit.as_deref().and_then(|limit| rate(limit, out));
     let zone = zone(section, file, out)?;
-    for hostname in file.tunnel.iter().filter_map(|tunnel| tunnel.hostname.as_ref()) {
-        within(hostname, &zone, out);
+    for tunnel in &file.tunnel {
+        let further = tunnel.ingress.iter().filter_map(|rule| rule.hostname.as_ref());
+        for hostname in tunnel.hostname.iter().chain(further) {
+            within(hostname, &zone, out);
+        }
     }
     if file.tunnel.is_empty() {
         let title = "`[cloudflare]` has nothing to keep in order: there is no `[[tunnel]]`";
@@ -44,12 +50,18 @@ pub fn read(file: &File, out: &mut Findings) -> Option<Cloudflare> {
     })
 }
 
-fn account_id(text: &str) -> Parsed<()> {
-    let hex = |text: &str| {
-        text.len() == 32 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-    };
-    let hint = "32 hexadecimal digits, which the dashboard shows at the account's name";
-    unless(hex, text, "not the id of an account", hint)
+/// Who comes in to a guarded name is Cloudflare's to tell, where the secret is kept in a file.
+pub fn bring_tokens(tunnels: &mut [Tunnel], hosts: &[Host], settings: Option<&Cloudflare>) {
+    let gate = settings.and_then(|settings| settings.gate.as_ref());
+    if !gate.is_some_and(|gate| matches!(gate.store, Store::File(_))) {
+        return;
+    }
+    let has_gpu = |node: &str| hosts.iter().any(|host| host.gpu && host.name == node);
+    for tunnel in tunnels.iter_mut().filter(|tunnel| has_gpu(&tunnel.node)) {
+        if let Access::Protected(token) = &mut tunnel.access {
+            token.get_or_insert_with(ServiceToken::pending);
+        }
+    }
 }
 
 fn zone(section: &Written<CloudflareSection>, file: &File, out: &mut Findings) -> Option<String> {

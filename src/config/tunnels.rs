@@ -260,7 +260,7 @@ fn tunnel_name(text: &str) -> Parsed<()> {
 }
 
 /// The id of an account of Cloudflare.
-fn account_id(text: &str) -> Parsed<()> {
+pub fn account_id(text: &str) -> Parsed<()> {
     let hint = "it is 32 hexadecimal digits, as in the address of Cloudflare's dashboard";
     unless(|text| is_hex(text, 32), text, "not the id of an account", hint)
 }

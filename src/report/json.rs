@@ -2,7 +2,8 @@
 //!
 //! Every line has `schema` (this is version 1), `time` (UTC, RFC 3339) and `event`; names are
 //! kebab-case, times are in milliseconds. A program must ignore keys and events that it does not
-//! know: they are added without a new version. No event holds a secret.
+//! know: they are added without a new version. No event holds a secret. Cloudflare's side is told of
+//! like a host with the name `cloudflare`.
 //!
 //! | `event` | further keys |
 //! |---|---|

@@ -36,6 +36,9 @@ role = "agent"
 address = "127.0.0.2"
 port = 1
 gpu = true
+[triton]
+image = "nvcr.io/nvidia/tritonserver:26.02-py3"
+models = "/opt/triton/models"
 [[tunnel]]
 hostname = "gpu.example.com"
 node = "calypso"
@@ -103,6 +106,12 @@ impl Cloud {
         let cloud = Self { folder, address, server };
         cloud.write_toml("waf = true\nrate-limit = { requests = 100 }\n");
         cloud
+    }
+
+    /// Lets nobody answer any more.
+    pub fn stop(&mut self) {
+        self.server.kill().expect("it runs");
+        self.server.wait().expect("it ends");
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -242,18 +251,30 @@ impl Cloud {
     }
 
     pub fn lab(&self, method: &str, path: &str, body: &Value) {
-        let body = body.to_string();
+        let (status, answer) = self.exchange(method, &format!("_lab/{path}"), body);
+        assert_eq!(status, 200, "{method} {path}: {answer}");
+    }
+
+    /// Asks the API itself, as somebody with the token: the status, and the answer.
+    pub fn ask(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
+        self.exchange(method, &format!("client/v4/{path}"), body)
+    }
+
+    fn exchange(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
+        let body = if body.is_null() { String::new() } else { body.to_string() };
         let mut stream = TcpStream::connect(&self.address).expect("it listens");
         write!(
             stream,
-            "{method} /_lab/{path} HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\
-             Content-Length: {}\r\n\r\n{body}",
+            "{method} /{path} HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\
+             Authorization: Bearer {TOKEN}\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
         )
         .expect("sent");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("an answer");
-        assert!(answer.starts_with("HTTP/1.1 200"), "{method} {path}: {answer}");
+        let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
+        let (_, body) = answer.split_once("\r\n\r\n").expect("a body");
+        (status.expect("a status"), serde_json::from_str(body).expect("JSON"))
     }
 
     /// What is said, without ids and places that differ each time.

@@ -6,3 +6,5 @@ mod drift;
 mod faults;
 mod refusals;
 mod removal;
+mod server;
+mod ways;

@@ -48,7 +48,8 @@ fn what_carries_our_mark_goes_and_what_does_not_stays() {
 #[test]
 fn what_cluster_toml_no_longer_names_is_told_of_and_goes_by_itself() {
     let cloud = Cloud::new();
-    let second = "[[tunnel]]\nhostname = \"app.example.com\"\nnode = \"tethys\"\n";
+    let second = "[[tunnel]]\nhostname = \"app.example.com\"\nnode = \"tethys\"\n\
+                  service = \"http://127.0.0.1:80\"\n";
     cloud.write_toml_with_tunnels(second, "waf = true\n");
     cloud.apply().exits(0);
     assert_eq!(cloud.list("tunnels").len(), 2);

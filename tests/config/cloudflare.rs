@@ -74,6 +74,15 @@ fn defaults_are_filled_in() {
     let limit = settings.rate_limit.expect("it is there");
     assert_eq!((limit.period, limit.timeout, limit.path.as_str()), (10, 10, "/v2/"));
     assert!(cluster.sources.cloudflare_api.starts_with("https://api.cloudflare.com/"));
+    let gpu = |lines: &str| token(lines).replace("[[tunnel]]", "gpu = true\n[[tunnel]]");
+    let access = |text: &str| valid(text).tunnels.remove(0).access;
+    let brought = access(&gpu(""));
+    assert!(brought.brought().is_some() && brought.token().is_none(), "it comes later");
+    let own =
+        "[[tunnel]]\naccess = { client-id = { env = \"A\" }, client-secret = { env = \"B\" } }\n";
+    let own = access(&gpu("").replace("[[tunnel]]\n", own));
+    assert!(own.brought().is_none() && own.token().is_some(), "what is written goes first");
+    assert!(access(&token("")).brought().is_none(), "a node without a GPU is not guarded");
     let off = valid(&token("access = { enabled = false }\n")).cloudflare.expect("it is there");
     assert_eq!((off.gate, off.shield), (None, None));
     let local = token("[sources]\ncloudflare-api = \"http://127.0.0.1:8080/client/v4/\"\n");

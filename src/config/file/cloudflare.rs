@@ -20,14 +20,22 @@ pub struct CloudflareSection {
     /// The zone. Without it `cluster.domain`.
     pub zone: Option<Written<String>>,
     /// Who may come in to nodes with a GPU: an application of Access for each of their names, and a
-    /// service token that it lets in. On by default.
+    /// service token that it lets in, and nobody else. `enabled = false` leaves it out;
+    /// `service-token` is its name, after `oceanid:NAME-OF-THE-CLUSTER`; `duration` is how long it
+    /// is good, in hours, `8760h`, or `forever`: with less than 30 days left it is extended. Its
+    /// secret, which Cloudflare shows once, goes to `store`: `{ file = "…" }` on this machine, by
+    /// default `~/.config/oceanid/NAME-OF-THE-CLUSTER.service-token`, or the stdin of
+    /// `{ command = ["…"] }`, which has the client id as `CF_ACCESS_CLIENT_ID`.
     pub access: Written<GateSection>,
     /// Rules of the web application firewall for the tunnels' names: paths that only scanners ask
-    /// for are blocked, and on nodes with a GPU all but Triton's API.
+    /// for are blocked, and where Triton answers all but its API.
     pub waf: Written<bool>,
     /// Countries, as `CN`, from which nobody comes in but known bots. They need `waf`.
     pub block_countries: Vec<Written<String>>,
-    /// How many requests one address may make to nodes with a GPU.
+    /// How many requests one address may make to nodes with a GPU: so many `requests` within
+    /// `period` seconds, by default 10, to paths that begin with `path`, by default `/v2/`; who
+    /// makes more is kept out for `timeout` seconds, by default 10. The free plan has one such
+    /// rule, those 10 seconds alone, and cannot tell names apart: it counts on the whole zone.
     pub rate_limit: Option<Written<RateLimitSection>>,
 }
 
