@@ -1,9 +1,12 @@
 //! The kinds of action; few, so that every step reads alike.
 
 pub use adopt::Adopt;
+pub use allocatable::Allocatable;
 pub use apt_key::AptKey;
 pub use audit_rules::AuditRules;
+pub use cdi_spec::CdiSpec;
 pub use command::Command;
+pub use cuda_pod::CudaPod;
 pub use daemon_json::DaemonJson;
 pub use docker_engine::DockerEngine;
 pub use etcd_member::EtcdMember;
@@ -22,6 +25,7 @@ pub use node_settings::NodeSettings;
 pub use objects::{Objects, Removed};
 pub use only_one::OnlyOne;
 pub use packages::Packages;
+pub use pinned::Pinned;
 pub use reject_rules::RejectRules;
 pub use reload::Reload;
 pub use require::Require;
@@ -34,9 +38,12 @@ pub use unit::Unit;
 pub use wait::Wait;
 
 mod adopt;
+mod allocatable;
 mod apt_key;
 mod audit_rules;
+mod cdi_spec;
 mod command;
+mod cuda_pod;
 mod daemon_json;
 mod docker_engine;
 mod etcd_member;
@@ -55,6 +62,7 @@ mod node_settings;
 mod objects;
 mod only_one;
 mod packages;
+mod pinned;
 mod reject_rules;
 mod reload;
 mod require;

@@ -2,7 +2,12 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::engine::ArgValueCandidates;
+
+use crate::complete;
+
+use crate::update::RELEASES;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -67,6 +72,7 @@ pub enum Command {
     #[command(after_help = "Example:\n  oceanid facts calypso --json")]
     Facts {
         /// Nodes; all when left out
+        #[arg(add = ArgValueCandidates::new(complete::nodes))]
         nodes: Vec<String>,
     },
     /// Show what would change; nothing is written to any host
@@ -100,7 +106,7 @@ pub enum Command {
     )]
     Join {
         /// The nodes
-        #[arg(required = true)]
+        #[arg(required = true, add = ArgValueCandidates::new(complete::nodes))]
         nodes: Vec<String>,
         /// The node is the machine that oceanid runs on
         #[arg(long)]
@@ -131,6 +137,7 @@ pub enum Command {
     )]
     Rollback {
         /// Nodes; all when left out
+        #[arg(add = ArgValueCandidates::new(complete::nodes))]
         nodes: Vec<String>,
         /// The run to take back; on each host its last one when left out
         #[arg(long, value_name = "NAME")]
@@ -151,6 +158,7 @@ pub enum Command {
     #[command(after_help = "Examples:\n  oceanid doctor\n  oceanid doctor styx --json")]
     Doctor {
         /// Nodes; all when left out
+        #[arg(add = ArgValueCandidates::new(complete::nodes))]
         nodes: Vec<String>,
     },
     /// Merge the administrator's kubeconfig into `~/.kube/config`
@@ -176,6 +184,7 @@ pub enum Command {
     #[command(after_help = "Example:\n  oceanid trust styx")]
     Trust {
         /// The node
+        #[arg(add = ArgValueCandidates::new(complete::nodes))]
         node: String,
         /// Do not ask: you compared the fingerprint
         #[arg(long, value_name = "SHA256:…")]
@@ -185,8 +194,75 @@ pub enum Command {
     #[command(after_help = "Example:\n  oceanid unlock styx")]
     Unlock {
         /// Nodes; all when left out
+        #[arg(add = ArgValueCandidates::new(complete::nodes))]
         nodes: Vec<String>,
     },
+    /// Print the script that lets a shell complete commands, nodes and steps
+    #[command(
+        after_help = "Nodes are those of the cluster.toml in the folder, or of `-f FILE`.\n\nExamples:\n  \
+                      oceanid completions bash >~/.local/share/bash-completion/completions/oceanid\n  \
+                      oceanid completions zsh >~/.zfunc/_oceanid\n  \
+                      oceanid completions fish >~/.config/fish/completions/oceanid.fish"
+    )]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Write a manual page for each command
+    #[command(
+        after_help = "Example:\n  oceanid man ~/.local/share/man/man1 && man oceanid-bootstrap"
+    )]
+    Man {
+        /// The folder; made if it is not there
+        #[arg(value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+        folder: PathBuf,
+    },
+    /// Say which oceanid this is, and whether there is a newer one
+    #[command(
+        after_help = "With --check it exits with 2 when there is a newer release.\n\nExamples:\n  oceanid \
+                      version --json\n  oceanid version --check"
+    )]
+    Version {
+        /// Ask for the newest release; its signature must be right where this build carries a key
+        #[arg(long)]
+        check: bool,
+        /// Where releases are.
+        #[command(flatten)]
+        source: Source,
+    },
+    /// Replace this program by the newest release, verified
+    #[command(
+        after_help = "SHA-256 is always verified, and the signature of the sums where this build carries a \
+                      key (`oceanid version` tells). An older release must be asked for by its version.\n\n\
+                      Examples:\n  oceanid self-update\n  oceanid self-update 0.1.0"
+    )]
+    SelfUpdate {
+        /// This release; the newest when left out
+        #[arg(value_name = "VERSION", env = "OCEANID_VERSION")]
+        to: Option<String>,
+        /// Where releases are.
+        #[command(flatten)]
+        source: Source,
+    },
+}
+
+/// A shell that completes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Shell {
+    /// bash 4.4 or later
+    Bash,
+    /// zsh
+    Zsh,
+    /// fish
+    Fish,
+}
+
+/// Where releases of oceanid are.
+#[derive(Debug, Args)]
+pub struct Source {
+    /// A mirror of the releases
+    #[arg(long, value_name = "URL", env = "OCEANID_BASE_URL", default_value = RELEASES)]
+    pub base_url: String,
 }
 
 /// Where the kubeconfig goes, and how it leads to the API.
@@ -214,6 +290,7 @@ pub struct Kubeconfig {
 #[derive(Debug, Args)]
 pub struct Target {
     /// Nodes; all when left out
+    #[arg(add = ArgValueCandidates::new(complete::nodes))]
     pub nodes: Vec<String>,
     /// Which steps.
     #[command(flatten)]
@@ -225,9 +302,11 @@ pub struct Target {
 pub struct Steps {
     /// Only these steps
     #[arg(long, value_name = "STEP", value_delimiter = ',')]
+    #[arg(add = ArgValueCandidates::new(complete::steps))]
     pub only: Vec<String>,
     /// All but these steps
     #[arg(long, value_name = "STEP", value_delimiter = ',')]
+    #[arg(add = ArgValueCandidates::new(complete::steps))]
     pub skip: Vec<String>,
 }
 

@@ -11,13 +11,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::secret::SecretRef;
 
+pub use access::{Access, ServiceToken};
 pub use baseline::{Baseline, CertManager, Gitops};
 pub use cloudflare::Cloudflare;
-pub use gpu::Gpu;
+pub use gpu::{Gpu, Pods};
 pub use k3s::{Datastore, Delivery, K3s, Sources, minor};
 pub use triton::{Engine, ModelControl, Ports, Triton, User};
 pub use tunnel::{Cloudflared, Tunnel};
 
+mod access;
 mod baseline;
 mod cloudflare;
 mod gpu;
@@ -238,7 +240,8 @@ impl Cluster {
     /// The container images that oceanid runs itself, as cluster.toml names them.
     #[must_use]
     pub fn images(&self) -> Vec<&str> {
-        self.triton.iter().map(|triton| triton.image.as_str()).collect()
+        let triton = self.triton.iter().map(|triton| triton.image.as_str());
+        triton.chain(self.gpu.iter().flat_map(Gpu::images)).collect()
     }
 
     /// The servers, in the order of the file.

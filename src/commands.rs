@@ -13,6 +13,7 @@ use crate::report::{Event, Exit, Observer as _, Style};
 use context::{Context, Teller};
 
 mod bootstrap;
+mod completions;
 mod context;
 mod delivery;
 mod docs;
@@ -20,8 +21,10 @@ mod doctor;
 mod facts;
 mod kubeconfig;
 mod lock;
+mod man;
 mod plan;
 mod rollback;
+mod self_update;
 mod server;
 mod status;
 mod trust;
@@ -29,10 +32,19 @@ mod tunnel;
 mod unlock;
 mod validate;
 mod verify;
+mod version;
 
 /// Runs what was typed, and returns what the process's exit status says.
 #[must_use]
 pub fn main() -> ExitCode {
+    match crate::complete::answer() {
+        Ok(false) => {}
+        Ok(true) => return Exit::Done.into(),
+        Err(error) => {
+            say(&format!("error: {error}"));
+            return Exit::Failed.into();
+        }
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -69,8 +81,8 @@ impl Stop {
 /// Runs the command; the first Ctrl-C lets the running change end, the second leaves it to the host.
 async fn interruptible(cli: Cli) -> anyhow::Result<Exit> {
     let stop = Arc::new(Stop::default());
-    if matches!(cli.command, Command::Tunnel { .. }) {
-        // Ctrl-C is how it ends.
+    if matches!(cli.command, Command::Tunnel { .. } | Command::SelfUpdate { .. }) {
+        // They hear Ctrl-C themselves.
         return run(cli, stop).await;
     }
     let twice = async {
@@ -136,7 +148,14 @@ async fn run(cli: Cli, stop: Arc<Stop>) -> anyhow::Result<Exit> {
         Command::Trust { node, fingerprint } => {
             trust::run(&Context::new(global, stop)?, &node, fingerprint.as_deref()).await
         }
+        Command::Completions { shell } => completions::run(shell),
+        Command::Man { folder } => man::run(&folder),
         Command::Unlock { nodes } => unlock::run(&Context::new(global, stop)?, nodes).await,
+        Command::Version { check: false, .. } => version::run(global),
+        Command::Version { source, .. } => version::check(global, &source).await,
+        Command::SelfUpdate { to, source } => {
+            self_update::run(global, to.as_deref(), &source).await
+        }
     }
 }
 

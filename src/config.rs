@@ -1,5 +1,6 @@
 //! cluster.toml: from text to a checked [`Cluster`], or to every mistake in it at once.
 
+mod access;
 mod baseline;
 mod caution;
 mod cloudflare;
@@ -7,6 +8,7 @@ mod cron;
 mod file;
 mod finding;
 mod further;
+mod gpu;
 mod harden;
 mod k3s;
 mod k3s_keys;
@@ -37,7 +39,7 @@ pub use self::file::{File, GitopsTool, GpuRuntime};
 pub use self::finding::{Diagnostic, Paint, Severity};
 use self::finding::{Finding, Findings};
 pub use self::syntax::is_version;
-use crate::cluster::{Cluster, Gpu};
+use crate::cluster::Cluster;
 
 /// A file without errors.
 #[derive(Debug, Clone)]
@@ -117,13 +119,14 @@ fn tree(text: &str, out: &mut Findings) -> Option<File> {
 /// Makes what is meant out of what is written; `None` when something needed is missing.
 fn cluster(file: &File, out: &mut Findings) -> Option<Cluster> {
     let networks = network::read(file, out);
-    let hosts = nodes::read(file, out);
+    let mut hosts = nodes::read(file, out);
+    gpu::mark(file, &mut hosts);
     let k3s = k3s::read(file, networks, &hosts, out);
     let sources = sources::read(&file.sources, out);
     names::check(file, out);
     let baseline = baseline::read(file, out);
     servers::check(file, out);
-    let gpu = file.gpu.as_ref().map(|gpu| Gpu { runtime: *gpu.runtime.value() });
+    let gpu = gpu::read(file, out);
     let triton = triton::read(file, out);
     let (tunnels, cloudflared) = (tunnels::read(file, out), tunnels::program(file, out));
     let cloudflare = cloudflare::read(file);

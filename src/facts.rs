@@ -14,10 +14,12 @@ use crate::remote::Output;
 use crate::script::Script;
 
 pub use self::access::{Login, Sshd};
+pub use self::gpu::{Card, Gpu, Smi, Spec};
 pub use self::kept::Kept;
 pub use self::roll::Roll;
 
 mod access;
+mod gpu;
 mod kept;
 mod roll;
 
@@ -83,6 +85,8 @@ pub struct Facts {
     pub guard: Option<Guard>,
     /// The run that holds the host's lock.
     pub lock: Option<crate::lock::Lock>,
+    /// Its GPUs; only asked of a host that is said to have one.
+    pub gpu: Option<Gpu>,
     /// A node's password is there: a k3s on this host has been a node.
     pub has_node_password: bool,
     /// The token that agents join with; only asked of a server.
@@ -134,6 +138,16 @@ impl Facts {
 /// The script that asks; a server is also asked for its join token.
 #[must_use]
 pub fn script(role: Role) -> Script {
+    with(role, "")
+}
+
+/// As [`script`], for a host that is said to have a GPU.
+#[must_use]
+pub fn script_with_gpu(role: Role) -> Script {
+    with(role, &gpu::ask())
+}
+
+fn with(role: Role, further: &str) -> Script {
     let mut text = String::from(ASK);
     let _ = writeln!(
         text,
@@ -144,6 +158,7 @@ pub fn script(role: Role) -> Script {
         text.push_str(ASK_TOKENS);
         text.push_str(&roll::ask());
     }
+    text.push_str(further);
     text.push_str("exit 0\n");
     Script::new(text)
 }
@@ -290,6 +305,7 @@ pub fn read(output: &Output, asked_at: f64) -> anyhow::Result<Facts> {
         has_k3s: maybe("has-k3s").is_some(),
         guard: guard(&said),
         lock,
+        gpu: gpu::read(&said),
         has_node_password: maybe("has-node-password").is_some(),
         join_token: first("join-token").ok().map(SecretString::from),
         server_token: first("server-token").ok().map(SecretString::from),

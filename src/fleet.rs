@@ -1,5 +1,6 @@
 //! Several hosts in one run: connect to all, look at all, then wave after wave.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
@@ -10,7 +11,7 @@ use futures::future::join_all;
 
 use crate::cluster::{Cluster, Host, Role};
 use crate::engine::{self, Planned, Seen};
-use crate::facts::{self, Facts};
+use crate::facts::{self, Facts, Gpu};
 use crate::releases::Releases;
 use crate::remote::{Remote, RemoteError};
 use crate::report::{Event, Observer};
@@ -87,6 +88,8 @@ pub struct Fleet<'a, D, O> {
     pub purpose: &'a str,
     /// The database outside of k3s, once its endpoint was asked for.
     pub datastore: &'a OnceLock<Endpoint>,
+    /// The GPUs of hosts, by node, once they were asked.
+    pub gpus: OnceLock<BTreeMap<String, Gpu>>,
     /// Set when the operator wants to stop.
     pub stop: &'a AtomicBool,
     /// When the run began.
@@ -134,6 +137,10 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
         if failures.is_empty() {
             failures = across::compare(&members, self.observer);
         }
+        let gpus = members
+            .iter()
+            .filter_map(|member| Some((member.host.name.clone(), member.facts.gpu.clone()?)));
+        self.gpus.get_or_init(|| gpus.collect());
         if failures.is_empty() { Ok(members) } else { Err(failures) }
     }
 
@@ -142,7 +149,7 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
         let remote =
             self.dial.dial(host, self.observer).await.map_err(|error| failed(error.into()))?;
         self.observer.on(&Event::Connected { host: &host.name });
-        let facts = gather(&remote, host.role).await.map_err(failed)?;
+        let facts = gather(&remote, host).await.map_err(failed)?;
         Ok(Member { host, remote, facts })
     }
 
@@ -163,6 +170,7 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
             nodes: &nodes,
             first_server,
             datastore: self.datastore.get(),
+            gpus: self.gpus.get(),
             releases,
             terms,
         };
@@ -281,9 +289,11 @@ pub fn first_server<'m, R>(cluster: &Cluster, members: &'m [Member<'_, R>]) -> O
 ///
 /// # Errors
 /// When it does not answer or is not a host that oceanid can work with.
-pub async fn gather<R: Remote>(remote: &R, role: Role) -> anyhow::Result<Facts> {
+pub async fn gather<R: Remote>(remote: &R, host: &Host) -> anyhow::Result<Facts> {
     let asked_at = now();
-    let output = remote.run(&facts::script(role), &|_: &str| ()).await?;
+    let script =
+        if host.gpu { facts::script_with_gpu(host.role) } else { facts::script(host.role) };
+    let output = remote.run(&script, &|_: &str| ()).await?;
     facts::read(&output, f64::midpoint(asked_at, now()))
 }
 

@@ -27,6 +27,8 @@ struct Common {
     flannel_iface: Option<String>,
     #[serde(skip_serializing_if = "is_off")]
     protect_kernel_defaults: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    default_runtime: Option<&'static str>,
     #[serde(skip_serializing_if = "Arguments::is_empty")]
     kubelet_arg: Arguments,
 }
@@ -122,12 +124,14 @@ fn common(cluster: &Cluster, host: &Host, facts: &Facts) -> Common {
     if cluster.k3s.reserve {
         kubelet.extend(Reserve::new(host.role, facts).arguments());
     }
+    let gpu = cluster.gpu.as_ref().filter(|_| host.gpu);
     Common {
         node_name: host.name.clone(),
         node_ip: host.node_ip.map(|address| address.to_string()),
         node_external_ip: host.external_ip.map(|address| address.to_string()),
         flannel_iface: host.interface.clone(),
         protect_kernel_defaults: cluster.k3s.cis,
+        default_runtime: gpu.is_some_and(|gpu| gpu.default_runtime).then_some("nvidia"),
         kubelet_arg: kubelet,
     }
 }

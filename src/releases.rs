@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cluster::{Cluster, Sources};
 use crate::facts::Arch;
-use downloads::Downloads;
+pub use downloads::Downloads;
 
 pub use cache::Wanted;
 pub use moved::Moved;
@@ -337,6 +337,23 @@ impl Releases {
         self.wanted(sources, arch, &arch.images_file(), &self.k3s.air_gap)
     }
 
+    /// `image` by its digest, so that it is the same everywhere and always.
+    ///
+    /// # Errors
+    /// When no digest of it was ever locked.
+    pub fn pinned(&self, image: &str) -> anyhow::Result<String> {
+        if image.contains('@') {
+            return Ok(image.to_owned());
+        }
+        let digest = self.images.get(image).with_context(|| {
+            format!(
+                "oceanid.lock has no digest of the image `{image}`\n\
+                 `oceanid lock` asks its registry for it"
+            )
+        })?;
+        Ok(format!("{image}@{digest}"))
+    }
+
     /// Every file that a host may get.
     #[must_use]
     pub fn all_wanted(&self, sources: &Sources) -> Vec<Wanted> {
@@ -370,7 +387,7 @@ impl Release {
 }
 
 /// The hash of `file` in what `sha256sum` printed.
-fn sum(text: &str, file: &str) -> Option<String> {
+pub(crate) fn sum(text: &str, file: &str) -> Option<String> {
     let mut lines = text.lines().filter_map(|line| line.split_once(char::is_whitespace));
     let (sum, _) = lines.find(|(_, name)| name.trim() == file)?;
     let whole = sum.len() == 64 && sum.bytes().all(|byte| byte.is_ascii_hexdigit());

@@ -160,6 +160,30 @@ pub fn decoded_after(plain: &[u8], secret: &SecretString) -> anyhow::Result<Zero
     Ok(joined)
 }
 
+/// Options of curl and headers with secrets, as `curl --config -` reads them from stdin.
+#[must_use]
+pub fn curl_config(options: &str, headers: &[(&str, SecretString)]) -> SecretString {
+    let mut text = Zeroizing::new(options.to_owned());
+    for (name, value) in headers {
+        let value = value.expose_secret();
+        // Room for all of it from the start: growing would leave copies behind.
+        let mut grown = Zeroizing::new(String::with_capacity(text.len() + 2 * value.len() + 64));
+        grown.push_str(&text);
+        grown.push_str("header = \"");
+        grown.push_str(name);
+        grown.push_str(": ");
+        for c in value.chars() {
+            if matches!(c, '"' | '\\') {
+                grown.push('\\');
+            }
+            grown.push(c);
+        }
+        grown.push_str("\"\n");
+        text = grown;
+    }
+    SecretString::from(text.as_str())
+}
+
 /// A secret line followed by a payload, as `sudo -S` and what it starts read them from stdin.
 #[must_use]
 pub fn line_before(secret: &SecretString, payload: &[u8]) -> Zeroizing<Vec<u8>> {

@@ -1,7 +1,9 @@
 //! The table of contents: every step, in the order in which it happens on a host.
 
+use std::collections::BTreeMap;
+
 use crate::cluster::{Cluster, Firewall, Host, Part, Role};
-use crate::facts::Facts;
+use crate::facts::{Facts, Gpu};
 use crate::releases::Releases;
 use crate::secret::Endpoint;
 use crate::step::Step;
@@ -10,7 +12,7 @@ pub mod baseline;
 mod cloudflared;
 mod docker;
 mod etcd;
-mod gpu;
+pub mod gpu;
 mod harden;
 mod k3s_agent;
 mod k3s_config;
@@ -41,6 +43,8 @@ pub struct Inputs<'a> {
     pub first_server: Option<&'a Facts>,
     /// The database outside of k3s, where there is one.
     pub datastore: Option<&'a Endpoint>,
+    /// The GPUs of hosts, as they were when the run began, by node.
+    pub gpus: Option<&'a BTreeMap<String, Gpu>>,
     /// Versions and hashes.
     pub releases: &'a Releases,
     /// What this run may still change, and what it may remove.
@@ -198,9 +202,7 @@ pub const ALL: &[Entry] = &[
         about: "GPU: device plugin, and as many GPUs as expected in the cluster",
         wave: Wave::Cluster,
         concerns: |cluster, host| {
-            cluster.gpu.is_some()
-                && cluster.hosts.iter().any(|host| host.gpu)
-                && host.name == cluster.first_server().name
+            gpu::concerns(cluster) && host.name == cluster.first_server().name
         },
         build: gpu::gpu,
     },

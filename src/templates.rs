@@ -5,6 +5,7 @@ use askama::Template;
 use crate::sshd::Section;
 
 pub mod baseline;
+pub mod gpu;
 pub mod host;
 pub mod k3s;
 pub mod triton;
@@ -46,6 +47,16 @@ pub struct PodSecurity;
 #[derive(Debug, Template)]
 #[template(path = "audit.yaml", escape = "none")]
 pub struct AuditPolicy;
+
+/// `/etc/apt/sources.list.d/nvidia-container-toolkit.list`.
+#[derive(Debug, Template)]
+#[template(path = "nvidia-container-toolkit.list", escape = "none")]
+pub struct NvidiaList<'a> {
+    /// Where the key is.
+    pub key: &'a str,
+    /// The address of the repository.
+    pub repository: &'a str,
+}
 
 /// Renders a template, its last newline put back.
 ///

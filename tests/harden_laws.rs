@@ -224,6 +224,7 @@ fn step(cluster: &Cluster, name: &str, facts: &Facts) -> Step {
         nodes: &[],
         first_server: None,
         datastore: None,
+        gpus: None,
         releases: &releases,
         terms: Terms::default(),
     };

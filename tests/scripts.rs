@@ -14,6 +14,7 @@ use oceanid::facts::{self, Facts};
 use oceanid::guard::{self, Guard, Watch};
 use oceanid::health;
 use oceanid::lock::{self, Lock};
+use oceanid::path::{self, Way};
 use oceanid::probe::Probe;
 use oceanid::receipt::{self, Entry, Intent};
 use oceanid::releases::{Release, Releases};
@@ -57,6 +58,10 @@ async fn every_rendered_script_is_clean_by_shellcheck_and_parses_in_dash_and_bas
     let cluster = cluster();
     for host in &cluster.hosts {
         scripts.add(format!("status.{}", host.name), health::probe(&cluster, host).script().text());
+    }
+    for way in Way::all(&cluster) {
+        scripts.add(format!("path.{}", way.name()), path::ask_node(way).text());
+        scripts.add(format!("path.{}.pod", way.name()), path::ask_pod(way).text());
     }
     scripts.lock().await;
     scripts.guard().await;
@@ -281,6 +286,7 @@ fn steps_of(
         nodes: &nodes,
         first_server,
         datastore,
+        gpus: None,
         releases,
         terms: Terms::default(),
     };

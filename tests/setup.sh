@@ -10,7 +10,7 @@ fi
 
 packages='bsdutils ca-certificates curl e2fsprogs fish iproute2 iptables mmdebstrap musl-tools nftables
 openssh-client openssh-server openssl procps python3 python3-yaml
-shellcheck sudo systemd-container tcsh util-linux'
+shellcheck sudo systemd-container tcsh util-linux zsh'
 if ! python3 -m pip --version >/dev/null 2>&1; then
     packages="$packages python3-pip"
 fi

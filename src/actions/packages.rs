@@ -9,11 +9,11 @@ use crate::action::{Action, Answer, Change, Question, Undo};
 use crate::script::{Script, quote};
 
 /// apt may wait five minutes for another apt, and then has to download.
-const DEADLINE: Duration = Duration::from_secs(900);
+pub(super) const DEADLINE: Duration = Duration::from_secs(900);
 
 /// Waits up to five minutes for another apt and says for which: apt itself waits in silence, and for
 /// the lock on its lists not at all. `flock` does not see locks of this kind, `/proc/locks` does.
-const AWAIT_LOCKS: &str = r#"holder() {
+pub(super) const AWAIT_LOCKS: &str = r#"holder() {
   for inode in $(stat -c %i -- /var/lib/dpkg/lock-frontend /var/lib/dpkg/lock \
     /var/lib/apt/lists/lock /var/cache/apt/archives/lock 2>/dev/null); do
     while read -r number kind level access process place rest; do

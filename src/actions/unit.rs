@@ -23,6 +23,8 @@ pub struct Unit {
     programs: Vec<Fetch>,
     limit: Duration,
     adopt: Option<Adopt>,
+    /// Why a unit that runs is restarted, and the read-only script that fails while that is so.
+    signs: Vec<(String, String)>,
 }
 
 impl Unit {
@@ -34,6 +36,7 @@ impl Unit {
             programs: Vec::new(),
             limit: Duration::from_secs(60),
             adopt: None,
+            signs: Vec::new(),
         }
     }
 
@@ -48,6 +51,13 @@ impl Unit {
     #[must_use]
     pub fn restarts_with_program(mut self, program: &Fetch) -> Self {
         self.programs.push(program.clone());
+        self
+    }
+
+    /// Restarts the unit, for `reason`, while the read-only script `test` fails.
+    #[must_use]
+    pub fn restarts_unless(mut self, reason: impl Into<String>, test: impl Into<String>) -> Self {
+        self.signs.push((reason.into(), test.into()));
         self
     }
 
@@ -104,6 +114,12 @@ impl Unit {
         for (index, program) in self.programs.iter().enumerate() {
             if !program.is(seen, index + 2 + self.files.len())? {
                 reasons.push(format!("restart: {} changes", program.path()));
+            }
+        }
+        let first = 2 + self.files.len() + self.programs.len() + usize::from(self.adopt.is_some());
+        for (index, (reason, _)) in (first..).zip(&self.signs) {
+            if output(seen, index)?.status != 0 {
+                reasons.push(format!("restart: {reason}"));
             }
         }
         let started_with = file(seen, 1)?;
@@ -245,6 +261,7 @@ impl Action for Unit {
         );
         questions.extend(self.programs.iter().map(Fetch::question));
         questions.extend(self.adopt.iter().map(Adopt::question));
+        questions.extend(self.signs.iter().map(|(_, test)| Question::Script(test.clone())));
         questions
     }
 

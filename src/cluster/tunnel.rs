@@ -1,5 +1,6 @@
 //! The ways in from outside, as they are meant to be.
 
+use super::Access;
 use crate::secret::Secret;
 
 /// A tunnel of Cloudflare that ends on a node.
@@ -11,6 +12,8 @@ pub struct Tunnel {
     pub hostname: String,
     /// The token that opens it.
     pub token: Option<Secret>,
+    /// Who may come in.
+    pub access: Access,
 }
 
 /// The program that keeps tunnels open.

@@ -157,6 +157,7 @@ impl Context {
             parallel,
             purpose,
             datastore: &self.datastore,
+            gpus: OnceLock::new(),
             stop: &self.stop.asked,
             begun: self.begun,
         }

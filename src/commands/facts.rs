@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::context::Context;
 use super::print;
-use crate::facts::Facts;
+use crate::facts::{Facts, Gpu};
 use crate::guard::Guard;
 use crate::report::Exit;
 
@@ -47,6 +47,9 @@ fn described(name: &str, facts: &Facts) -> String {
     row("clock", &format!("{:+.1} s to this machine's", facts.ahead()));
     for address in &facts.addresses {
         row("address", address);
+    }
+    for line in facts.gpu.iter().flat_map(Gpu::lines) {
+        row("gpu", &line);
     }
     match &facts.guard {
         Some(Guard::Armed(marker)) => {

@@ -20,7 +20,21 @@ pub fn check(file: &File, out: &mut Findings) {
         let title = "`[gpu]` is for nodes with `gpu = true`, but there are none";
         out.push(Finding::warning(gpu.span(), title));
     }
+    unenforced(file, out);
     unused(file, out);
+}
+
+/// The zones are namespaces with network policies, which somebody must enforce.
+fn unenforced(file: &File, out: &mut Findings) {
+    let mut settings = file.k3s.server.iter();
+    let off = settings.find(|(key, value)| {
+        key.value() == "disable-network-policy" && *value.value() != serde_json::json!(false)
+    });
+    if let (Some((key, _)), true) = (off, *file.baseline.zones.value()) {
+        let title = "nothing enforces the zones' network policies: k3s' own controller is disabled";
+        let hint = "install another one, or take out `disable-network-policy`";
+        out.push(Finding::warning(key.span(), title).hint(hint));
+    }
 }
 
 fn private(node: &NodeSection) -> Option<IpAddr> {
@@ -62,7 +76,6 @@ fn private_server(file: &File, out: &mut Findings) {
 /// Sections that are read and checked, but that no step of this version uses.
 fn unused(file: &File, out: &mut Findings) {
     let sections = [
-        ("[gpu]", file.gpu.as_ref().map(Written::span)),
         ("[[tunnel]]", file.tunnel.first().map(Written::span)),
         ("[cloudflare]", file.cloudflare.as_ref().map(Written::span)),
     ];

@@ -11,9 +11,10 @@ use serde_json::Value;
 use super::written::Written;
 use crate::secret::SecretRef;
 
+pub use access::AccessSection;
 pub use baseline::{BaselineSection, CertManagerSection, GitopsSection, GitopsTool};
 pub use cloudflare::CloudflareSection;
-pub use gpu::{GpuRuntime, GpuSection};
+pub use gpu::{GpuRuntime, GpuSection, Sharing};
 pub use harden::HardenSection;
 pub use k3s::{BuiltIn, Component, DatastoreKind, FlannelBackend, K3sSection};
 pub use node::NodeSection;
@@ -21,6 +22,7 @@ pub use sources::SourcesSection;
 pub use triton::TritonSection;
 pub use tunnel::{CloudflaredSection, TunnelSection};
 
+mod access;
 mod baseline;
 mod cloudflare;
 mod gpu;

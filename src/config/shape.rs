@@ -102,6 +102,14 @@ impl Shape<'_> {
             (Kind::Map(kind), DeValue::Table(table)) => self.map(table, kind, at),
             (Kind::ChoiceOrSecret(words), DeValue::String(typed))
                 if words.iter().any(|word| word == typed) => {}
+            // A slip in a word that is known is no secret.
+            (Kind::ChoiceOrSecret(words), DeValue::String(typed))
+                if closest(typed, words.iter().map(String::as_str)).is_some() =>
+            {
+                let words: Vec<_> =
+                    words.iter().map(|word| (word.clone(), String::new())).collect();
+                return self.choice(typed, &words, at, own);
+            }
             (Kind::ChoiceOrSecret(_) | Kind::Secret, value) => {
                 return self.secret(value, at, own);
             }

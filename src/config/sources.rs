@@ -17,9 +17,10 @@ use crate::cluster::Sources;
 pub fn read(section: &SourcesSection, out: &mut Findings) -> Option<Sources> {
     let k3s = source("k3s", &section.k3s, out);
     let cloudflared = source("cloudflared", &section.cloudflared, out);
-    source("nvidia", &section.nvidia, out);
-    source("nvidia-key", &section.nvidia_key, out);
     let docker = source("docker", &section.docker, out);
+    let nvidia = source("nvidia", &section.nvidia, out);
+    let nvidia_key = source("nvidia-key", &section.nvidia_key, out);
+    let nvidia_fingerprint = out.read("nvidia-fingerprint", &section.nvidia_fingerprint, print);
     let channels = source("channels", &section.channels, out);
     let proxy = section.proxy.as_ref().map(|text| proxy(text, out));
     let no_proxy = section.no_proxy.iter().map(|text| out.read("no-proxy", text, around));
@@ -34,6 +35,9 @@ pub fn read(section: &SourcesSection, out: &mut Findings) -> Option<Sources> {
         channels: channels?,
         cloudflared: cloudflared?,
         docker: docker?,
+        nvidia: nvidia?,
+        nvidia_key: nvidia_key?,
+        nvidia_fingerprint: nvidia_fingerprint?,
         // What is wrong was said; without it the rest can still be checked.
         proxy: proxy.flatten(),
         no_proxy,
@@ -96,6 +100,15 @@ fn proxy(text: &Written<String>, out: &mut Findings) -> Option<String> {
     };
     out.read("proxy", text, fits)?;
     Some(text.trim_end_matches('/').to_owned())
+}
+
+/// The fingerprint of a key, with or without spaces, as gpg shows it.
+fn print(text: &str) -> Parsed<String> {
+    let digits: String = text.split_whitespace().collect();
+    if digits.len() == 40 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Ok(digits.to_uppercase());
+    }
+    wrong("not the fingerprint of a key", "40 hex digits, as `gpg --show-keys` prints them")
 }
 
 /// A name, a domain with its names, an address or a network.

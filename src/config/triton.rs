@@ -93,7 +93,8 @@ fn models(text: &str) -> Parsed<()> {
     unless(fits, text, what, "an example is `/opt/triton/models`")
 }
 
-fn image(text: &str) -> Parsed<()> {
+/// An image with a tag or digest.
+pub fn image(text: &str) -> Parsed<()> {
     let last = text.rsplit('/').next().unwrap_or_default();
     let pinned = |text: &str| last.contains([':', '@']) && !text.contains(char::is_whitespace);
     let hint = "an example is `nvcr.io/nvidia/tritonserver:26.02-py3`";

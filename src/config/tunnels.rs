@@ -1,5 +1,6 @@
 //! The tunnels, and the program that keeps them open.
 
+use super::access;
 use super::file::{File, TunnelSection};
 use super::finding::{Finding, Findings};
 use super::names::domain_name;
@@ -29,6 +30,7 @@ fn tunnel(section: &Written<TunnelSection>, file: &File, out: &mut Findings) -> 
     Some(Tunnel {
         node: node.value().clone(),
         hostname: section.hostname.as_ref()?.value().clone(),
+        access: access::read(section.access.as_ref(), out),
         token: section.token.as_ref().map(|token| token.value().clone().into()),
     })
 }

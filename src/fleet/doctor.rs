@@ -5,7 +5,7 @@ use std::time::Instant;
 use futures::future::join_all;
 
 use super::{Dial, Fleet, Member, gather};
-use crate::cluster::{Host, Role};
+use crate::cluster::Host;
 use crate::doctor::{Diagnosed, Examined, Finding, Since, examine, triton};
 use crate::engine::{ChangeFailed, NotHeld};
 use crate::facts::Facts;
@@ -33,7 +33,7 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
         let server = met.iter().find(|(host, _)| host.name == first.name);
         let server = server.and_then(|(_, met)| met.as_ref().ok());
         let facts = match server {
-            Some(remote) => gather(remote, Role::Server).await.ok(),
+            Some(remote) => gather(remote, first).await.ok(),
             None => None,
         };
         let ca = facts.as_ref().and_then(ca_hash);

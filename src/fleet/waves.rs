@@ -72,7 +72,7 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
             done.result = self.diagnosed(member, None, begun, done.result).await;
             course.note(index, &member.host.name, done);
             if course.counts.get(index).is_some_and(|count| *count > 0) {
-                match gather(&member.remote, member.host.role).await {
+                match gather(&member.remote, member.host).await {
                     Ok(facts) => member.facts = facts,
                     Err(error) => course.fail(&member.host.name, error),
                 }

@@ -61,6 +61,7 @@ const fn kind(
 pub const KINDS: &[Kind] = &[
     kind("v1", "Namespace", "namespaces", Scope::Cluster, Listing::All),
     kind("v1", "ServiceAccount", "serviceaccounts", Scope::Namespace, Listing::Named("default")),
+    kind("v1", "ConfigMap", "configmaps", Scope::Namespace, Listing::Ours),
     kind("v1", "ResourceQuota", "resourcequotas", Scope::Namespace, Listing::All),
     kind("v1", "LimitRange", "limitranges", Scope::Namespace, Listing::All),
     kind(

@@ -31,8 +31,14 @@ impl Survey {
     /// Looks for all kinds of object that may be ours, and for those of `wanted` that may be another's.
     #[must_use]
     pub fn of(wanted: &[Object]) -> Self {
+        Self::of_kinds(&KINDS.iter().collect::<Vec<_>>(), wanted)
+    }
+
+    /// As [`Self::of`], for objects of `kinds` only.
+    #[must_use]
+    pub fn of_kinds(kinds: &[&'static Kind], wanted: &[Object]) -> Self {
         let mut paths = Vec::new();
-        for kind in KINDS {
+        for kind in kinds.iter().copied() {
             let selector = match kind.listing {
                 Listing::All => String::new(),
                 Listing::Ours => format!("labelSelector={MANAGED_BY}%3D{MANAGER}&"),

@@ -58,7 +58,10 @@ pub fn baseline(inputs: &Inputs<'_>) -> anyhow::Result<Step> {
     if let Some(gitops) = cluster.baseline.gitops.as_ref().filter(|one| is_ssh(one)) {
         step.note(key_for(gitops));
     }
-    step.ensure(Removed::but(wanted, &survey));
+    let unwanted = Removed::but(wanted, &survey);
+    // Without a GPU in cluster.toml nobody else sees to what the device plugin had.
+    let theirs = super::gpu::concerns(cluster);
+    step.ensure(if theirs { unwanted.outside(crate::gpu::NAMESPACE) } else { unwanted });
     Ok(step)
 }
 

@@ -164,6 +164,7 @@ mod tests {
         let host = cluster.host(name).expect("a node of the example");
         Inputs {
             datastore: None,
+            gpus: None,
             cluster,
             host,
             facts: own,

@@ -10,6 +10,12 @@ use crate::templates::render;
 use super::Inputs;
 
 const PROGRAM: &str = "/usr/local/bin/k3s";
+/// Why k3s is restarted where it was started before NVIDIA's runtime was there.
+const LACKS: &str = "its containerd does not know NVIDIA's runtime";
+/// k3s looks for the runtime when it starts, and only then.
+const KNOWS_RUNTIME: &str = "config=/var/lib/rancher/k3s/agent/etc/containerd/config.toml\n\
+    if [ -x /usr/bin/nvidia-container-runtime ] && [ -f \"$config\" ]; then\n\
+    grep -q nvidia-container-runtime -- \"$config\"\nfi\n";
 const IMAGES: &str = "/var/lib/rancher/k3s/agent/images";
 
 /// What the unit of k3s runs with, besides config.yaml.
@@ -20,6 +26,7 @@ pub struct Layout {
     environment: File,
     name: &'static str,
     adopt: Adopt,
+    gpu: bool,
 }
 
 impl Layout {
@@ -45,6 +52,7 @@ impl Layout {
                 .replaces_secrets(),
             adopt: Adopt::new(name, role, config, &lines),
             name,
+            gpu: inputs.host.gpu && inputs.cluster.gpu.is_some(),
         })
     }
 
@@ -53,6 +61,14 @@ impl Layout {
     /// # Errors
     /// When oceanid.lock lacks the archive of images, or a template fails.
     pub fn files(&self, step: &mut Step, inputs: &Inputs<'_>) -> anyhow::Result<()> {
+        if self.gpu
+            && inputs.facts.has_k3s
+            && inputs.facts.gpu.as_ref().is_some_and(|gpu| gpu.toolkit.is_none())
+        {
+            step.note(
+                "k3s is restarted once NVIDIA's runtime is there: it looks for it when it starts",
+            );
+        }
         step.ensure(self.program.clone());
         if inputs.cluster.k3s.air_gap {
             step.ensure(images(inputs)?);
@@ -69,8 +85,9 @@ impl Layout {
 
     /// The unit, restarted with all of this; one that runs with these settings already is adopted.
     pub fn running(&self) -> Unit {
-        Unit::running(self.name)
-            .restarts_with(&self.environment)
+        let unit = Unit::running(self.name);
+        let unit = if self.gpu { unit.restarts_unless(LACKS, KNOWS_RUNTIME) } else { unit };
+        unit.restarts_with(&self.environment)
             .restarts_with(&self.unit)
             .restarts_with_program(&self.program)
             .adopts(&self.adopt)

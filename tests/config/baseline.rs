@@ -2,7 +2,7 @@
 
 use insta::assert_snapshot;
 
-use crate::{least_with, refused, replaced, valid};
+use crate::{least_with, refused, replaced, said, valid};
 
 const MANAGER: &str = "[baseline.cert-manager]\nemail = \"ops@example.com\"\n";
 
@@ -53,4 +53,11 @@ fn a_bad_baseline_is_refused() {
     valid(&gitops("repository = \"ssh://git@git.example.com/c.git\"\npath = \"clusters/home\"\n"));
     valid(&least_with("[baseline]\ngateway-api = true\n"));
     assert!(!valid(&least_with("[baseline]\nzones = false\n")).baseline.zones);
+}
+
+#[test]
+fn zones_that_nobody_enforces_are_warned_of() {
+    let off = "[k3s.server]\ndisable-network-policy = true\n";
+    assert_snapshot!(said(&least_with(off)));
+    assert_eq!(said(&least_with(&format!("{off}[baseline]\nzones = false\n"))), "");
 }

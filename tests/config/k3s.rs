@@ -30,7 +30,8 @@ fn every_key_of_k3s_is_known_with_its_role_and_kind() {
             _ => "\"x\"",
         };
         for role in ["server", "agent"] {
-            let said = said(&k3s(&format!("{role} = {{ {name} = {value} }}")));
+            let file = k3s(&format!("{role} = {{ {name} = {value} }}"));
+            let said = said(&format!("{file}[baseline]\nzones = false\n"));
             let other = words[0] != "both" && words[0] != role;
             let ours = ["is set by oceanid", "must not stand", "holds a secret"]
                 .iter()

@@ -1,5 +1,6 @@
 //! Every mistake in cluster.toml is reported with its place; no secret ever is.
 
+mod access;
 mod baseline;
 mod exit;
 mod harden;

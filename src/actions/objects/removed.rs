@@ -16,14 +16,51 @@ use crate::kube::survey::{Seen, Survey};
 #[derive(Debug)]
 pub struct Removed {
     wanted: Vec<Object>,
+    /// The only namespace that is looked at, or the one that is left to others.
+    place: Place,
     survey: Arc<Survey>,
+}
+
+/// Where objects are looked for.
+#[derive(Debug, Clone, Copy)]
+enum Place {
+    Anywhere,
+    Outside(&'static str),
+    Within(&'static str),
+}
+
+impl Place {
+    fn holds(self, object: &Object) -> bool {
+        let is_in = |name: &str| {
+            object.namespace == name || (object.kind.name == "Namespace" && object.name == name)
+        };
+        match self {
+            Self::Anywhere => true,
+            Self::Outside(name) => !is_in(name),
+            Self::Within(name) => is_in(name),
+        }
+    }
 }
 
 impl Removed {
     /// Requires that nothing of ours is there but `wanted`.
     #[must_use]
     pub fn but(wanted: Vec<Object>, survey: &Arc<Survey>) -> Self {
-        Self { wanted, survey: Arc::clone(survey) }
+        Self { wanted, place: Place::Anywhere, survey: Arc::clone(survey) }
+    }
+
+    /// Leaves alone what stands in the namespace `name`, and itself: another step sees to it.
+    #[must_use]
+    pub fn outside(mut self, name: &'static str) -> Self {
+        self.place = Place::Outside(name);
+        self
+    }
+
+    /// Looks at nothing but what stands in the namespace `name`, and itself.
+    #[must_use]
+    pub fn within(mut self, name: &'static str) -> Self {
+        self.place = Place::Within(name);
+        self
     }
 
     /// What is ours and not wanted, last made first.
@@ -32,6 +69,7 @@ impl Removed {
         let Seen::Objects(live) = seen else { return Ok(Vec::new()) };
         let mut gone: Vec<Object> = live
             .into_iter()
+            .filter(|live| self.place.holds(live))
             .filter(|live| self.wanted.iter().all(|wanted| !wanted.is(live)))
             .filter(|live| !compare::own(&live.body).is_empty())
             .collect();

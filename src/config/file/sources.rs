@@ -21,6 +21,8 @@ pub struct SourcesSection {
     pub nvidia_key: Written<String>,
     /// The folder above `debian` and `ubuntu` with the apt repositories of Docker, and their key `gpg`.
     pub docker: Written<String>,
+    /// The fingerprint that this key must have. A mirror that signs anew has another.
+    pub nvidia_fingerprint: Written<String>,
     /// The HTTP proxy that hosts download through, and k3s pulls images.
     pub proxy: Option<Written<String>>,
     /// Names, domains and networks that are reached without the proxy; nodes, pods and services are
@@ -41,6 +43,7 @@ impl Default for SourcesSection {
             nvidia: written("https://nvidia.github.io/libnvidia-container/stable/deb"),
             nvidia_key: written("https://nvidia.github.io/libnvidia-container/gpgkey"),
             docker: written("https://download.docker.com/linux"),
+            nvidia_fingerprint: written("C95B321B61E88C1809C4F759DDCAE044F796ECB0"),
             proxy: None,
             no_proxy: Vec::new(),
             ca: None,

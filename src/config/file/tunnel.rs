@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::access::AccessSection;
 use crate::config::written::Written;
 use crate::secret::SecretRef;
 
@@ -18,6 +19,11 @@ pub struct TunnelSection {
     pub node: Option<Written<String>>,
     /// The token of the tunnel, from the dashboard of Cloudflare.
     pub token: Option<Written<SecretRef>>,
+    /// Who may come in. `{ open = true }`: everybody. `{ client-id = …, client-secret = … }`, each
+    /// a reference to a secret: a service token of Cloudflare Access, with which `oceanid verify`
+    /// comes in. Without `open`, an answer to a call without credentials is an alarm of
+    /// `oceanid verify`.
+    pub access: Option<Written<AccessSection>>,
 }
 
 /// `[cloudflared]`.

@@ -57,6 +57,7 @@ fn step(cluster: &Cluster, name: &str, step: &str, datastore: Option<&Endpoint>)
         nodes: &nodes,
         first_server: Some(&first),
         datastore,
+        gpus: None,
         releases: &releases,
         terms: Terms::default(),
     };

@@ -2,6 +2,7 @@
 
 mod cluster_toml;
 pub mod command;
+mod edge;
 mod files;
 mod host;
 mod image;
@@ -15,6 +16,7 @@ mod slot;
 mod topology;
 
 pub use cluster_toml::ClusterToml;
+pub use edge::Edge;
 pub use files::Manifest;
 pub use host::{Host, SshdCounts, in_pod};
 pub use image::Release;

@@ -121,6 +121,18 @@ impl Releases {
         Ok(())
     }
 
+    /// Adds a release of cloudflared, for which the stand-in stands in.
+    pub fn add_cloudflared(&self, version: &str) -> Result<()> {
+        let mut bytes = std::fs::read(build_sim()?)?;
+        bytes.extend(format!("\ncloudflared-version {version}\n").into_bytes());
+        let bytes = Arc::new(bytes);
+        for arch in ["amd64", "arm64", "armhf"] {
+            let path = format!("/cloudflared/{version}/cloudflared-linux-{arch}");
+            self.state().files.insert(path, Arc::clone(&bytes));
+        }
+        Ok(())
+    }
+
     /// Replaces the archives of images of a release by `images`.
     pub fn add_images(&self, artifact: &Artifact, images: &[u8]) -> Result<()> {
         let program = std::fs::read(&artifact.path)
@@ -168,7 +180,7 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 }
 
 /// Builds the stand-in as a static program.
-fn build_sim() -> Result<PathBuf> {
+pub(crate) fn build_sim() -> Result<PathBuf> {
     if let Some(path) = std::env::var_os("OCEANID_LAB_SIM") {
         return Ok(path.into());
     }

@@ -46,8 +46,9 @@ use crate::log;
 use crate::stamp::Version;
 use config::Refusal;
 use flags::Role;
-pub use http::decode;
+pub use http::{decode, query};
 use std::process::ExitCode;
+pub use token::random_hex;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Runs k3s with the arguments after its name.

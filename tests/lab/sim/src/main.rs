@@ -4,13 +4,17 @@
 //! `sim k3s server` is `k3s server`. Each program lives in a module of its own.
 
 mod clock;
+mod cloudflare;
+mod cloudflared;
 mod database;
+mod edge;
 mod k3s;
 mod log;
 mod notify;
 mod settings;
 mod stamp;
 mod triton;
+mod web;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -29,12 +33,15 @@ fn main() -> ExitCode {
             k3s::main(&arguments)
         }
         "tritonserver" => triton::main(&arguments),
+        "cloudflare-api" => cloudflare::main(&arguments),
         "database" => database::main(&arguments),
+        "edge" => edge::main(&arguments),
         "containerd-shim-runc-v2" => k3s::shim(&arguments),
+        name if name.starts_with("cloudflared") => cloudflared::main(&arguments),
         // Whatever a mirror or a test names the file, it is k3s unless it says otherwise.
         name if name.starts_with("k3s") => k3s::main(&arguments),
         _ => {
-            log::plain("sim: call it as k3s, or as `sim k3s ...`");
+            log::plain("sim: call it as k3s or cloudflared, or as `sim k3s ...`");
             ExitCode::from(64)
         }
     }

@@ -179,7 +179,8 @@ pub fn decode(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-fn query(text: &str) -> Vec<(String, String)> {
+/// Splits a query into names and values, both decoded.
+pub fn query(text: &str) -> Vec<(String, String)> {
     text.split('&')
         .filter(|part| !part.is_empty())
         .map(|part| part.split_once('=').unwrap_or((part, "")))
