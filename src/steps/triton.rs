@@ -39,6 +39,11 @@ pub fn triton(inputs: &Inputs<'_>) -> anyhow::Result<Step> {
     // Before anything is pulled or stopped: what would keep it from serving.
     step.ensure(Sound::that(format!("models {}", triton.models), checks::models(triton)));
     step.ensure(Sound::that("device nvidia.com/gpu=all", checks::device()));
+    let unit_file = format!("/etc/systemd/system/{UNIT}");
+    step.ensure(Sound::that(
+        "ports of Triton",
+        checks::ports(triton.ports, UNIT, &unit_file, CONTAINER),
+    ));
     let sources = &inputs.cluster.sources;
     let pull = Image::pulled(&image, triton.pull);
     step.ensure(match &sources.proxy {
@@ -49,11 +54,6 @@ pub fn triton(inputs: &Inputs<'_>) -> anyhow::Result<Step> {
     for file in &files {
         step.ensure(file.clone());
     }
-    let unit_file = format!("/etc/systemd/system/{UNIT}");
-    step.ensure(Sound::that(
-        "ports of Triton",
-        checks::ports(triton.ports, UNIT, &unit_file, CONTAINER),
-    ));
     let unit = files.iter().fold(Unit::running(UNIT), Unit::restarts_with);
     // Its start waits for Docker, and for nothing else.
     step.ensure(unit.within(std::time::Duration::from_secs(360)));
