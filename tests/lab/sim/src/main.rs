@@ -10,7 +10,9 @@ mod database;
 mod edge;
 mod k3s;
 mod log;
+mod names;
 mod notify;
+mod nvidia;
 mod settings;
 mod stamp;
 mod triton;
@@ -32,8 +34,11 @@ fn main() -> ExitCode {
             arguments.insert(0, program);
             k3s::main(&arguments)
         }
-        "tritonserver" => triton::main(&arguments),
         "cloudflare-api" => cloudflare::main(&arguments),
+        "nvidia-smi" => nvidia::smi(&arguments),
+        "nvidia-ctk" => nvidia::ctk(&arguments),
+        "nvidia-container-runtime" => nvidia::runtime(&arguments),
+        "tritonserver" => triton::main(&arguments),
         "database" => database::main(&arguments),
         "edge" => edge::main(&arguments),
         "containerd-shim-runc-v2" => k3s::shim(&arguments),
