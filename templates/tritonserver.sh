@@ -3,10 +3,15 @@
 set -eu
 name='{{ container }}'
 since=$(date +%s)
+{%- if let Some(secrets) = secrets %}
+# Variables whose values are secrets go in through stdin: what Docker is told of, it keeps where others may read it.
+/usr/bin/docker start --attach --interactive "$name" <'{{ secrets }}' 2>&1 || :
+{%- else %}
 /usr/bin/docker start "$name" >/dev/null
+/usr/bin/docker logs --follow --since "$since" "$name" 2>&1 || :
+{%- endif %}
+# That ends with the container, or when Docker goes away: by live-restore the container runs on meanwhile.
 while :; do
-    # This ends with the container, or when Docker goes away: the container runs on meanwhile, by live-restore.
-    /usr/bin/docker logs --follow --since "$since" "$name" 2>&1 || :
     since=$(date +%s)
     until /usr/bin/docker version >/dev/null 2>&1; do
         if [ "$(( $(date +%s) - since ))" -ge 300 ]; then
@@ -30,4 +35,5 @@ while :; do
         exit "${code% *}"
         ;;
     esac
+    /usr/bin/docker logs --follow --since "$since" "$name" 2>&1 || :
 done

@@ -20,6 +20,8 @@ pub struct TritonUnit<'a> {
 pub struct TritonProgram<'a> {
     /// What its container is called.
     pub container: &'a str,
+    /// The file with the variables whose values are secrets, where there are any.
+    pub secrets: Option<&'a str>,
 }
 
 /// `/etc/apt/sources.list.d/docker.list`.
