@@ -402,6 +402,9 @@ fn script_answer(text: &str, state: State) -> Output {
     if drifted(state) && text.contains("/api/v1/namespaces?") {
         return Output { stdout: objects(text), ..Output::default() };
     }
+    if text.contains("libcuda.so") {
+        return Output { status: 1, stdout: String::from("there is none\n"), ..Output::default() };
+    }
     match state {
         State::Bare if text.contains("stat -c '%F") => Output::default(),
         State::Drifted if text.contains("### tuple ###") => {

@@ -17,14 +17,15 @@ fn on(module: &str, libraries: &str, cards: u32, words: &str) -> Output {
             "mkdir /proc/driver/nvidia\nprintf 'NVRM version: NVIDIA UNIX x86_64 Kernel Module  {module}  Tue\\n' >/proc/driver/nvidia/version\n"
         );
     }
-    // The shell has its own libraries by now; the stand-in has none.
     let folder = "/usr/lib/x86_64-linux-gnu";
-    script += &format!("{MOUNT} /dev\n{MOUNT} {folder}\n");
+    script += &format!(
+        "{MOUNT} /dev\nmkdir /dev/up /dev/work\nmount -t overlay lab -o lowerdir={folder},upperdir=/dev/up,workdir=/dev/work {folder}\n"
+    );
     for card in 0..cards {
         script += &format!(": >/dev/nvidia{card}\n");
     }
     script += &format!(
-        ": >/dev/nvidiactl\n: >{folder}/libcuda.so.{libraries}\n: >{folder}/libnvidia-ml.so.{libraries}\n: >{folder}/libcuda.so.1\n"
+        ": >/dev/nvidiactl\n: >{folder}/libcuda.so.{libraries}\n: >{folder}/libnvidia-ml.so.{libraries}\n"
     );
     script += &format!("exec {} {words}\n", env!("CARGO_BIN_EXE_sim"));
     Command::new("unshare").args(["--mount", "sh", "-c", &script]).output().expect("unshare starts")
