@@ -7,11 +7,14 @@ pub use audit_rules::AuditRules;
 pub use cdi_spec::CdiSpec;
 pub use command::Command;
 pub use cuda_pod::CudaPod;
+pub use daemon_json::DaemonJson;
+pub use docker_engine::DockerEngine;
 pub use etcd_member::EtcdMember;
 pub use fetch::Fetch;
 pub use file::File;
 pub use firewall::Firewall;
 pub use folder::Folder;
+pub use image::Image;
 pub use kept_rules::KeptRules;
 pub use made::Made;
 pub use masked::Masked;
@@ -26,6 +29,8 @@ pub use pinned::Pinned;
 pub use reject_rules::RejectRules;
 pub use reload::Reload;
 pub use require::Require;
+pub use serving::Serving;
+pub use sound::Sound;
 pub use sshd_values::{Guest, SshdValues};
 pub use sysctls::Sysctls;
 pub use token_secret::TokenSecret;
@@ -39,11 +44,14 @@ mod audit_rules;
 mod cdi_spec;
 mod command;
 mod cuda_pod;
+mod daemon_json;
+mod docker_engine;
 mod etcd_member;
 mod fetch;
 mod file;
 mod firewall;
 mod folder;
+mod image;
 mod kept_rules;
 mod made;
 mod masked;
@@ -59,6 +67,8 @@ mod reject_rules;
 mod reload;
 mod require;
 mod secret_keys;
+mod serving;
+mod sound;
 mod sshd_values;
 mod sysctls;
 mod token_secret;
@@ -68,7 +78,9 @@ mod wait;
 use anyhow::bail;
 
 use crate::action::{Answer, FileState, UnitState};
+use crate::cluster::Sources;
 use crate::remote::Output;
+use crate::script::quote;
 
 ///
 /// Expects `path` and `folder` to be set; undone by [`RESTORE`].
@@ -138,6 +150,14 @@ fn output(seen: &[Answer], index: usize) -> anyhow::Result<&Output> {
         Answer::Script(output) => Ok(output),
         other => bail!("expected a script's output, got {other:?}"),
     }
+}
+
+/// What curl is told on a host of the way that `sources` says, with a blank after it.
+fn curl_way(sources: &Sources) -> String {
+    sources.proxy.as_ref().map_or_else(String::new, |proxy| {
+        let around = quote(&sources.no_proxy.join(","));
+        format!("--proxy {} --noproxy {around} ", quote(proxy))
+    })
 }
 
 /// The folder of an absolute path.

@@ -7,6 +7,8 @@ use clap_complete::engine::ArgValueCandidates;
 
 use crate::complete;
 
+use crate::update::RELEASES;
+
 const EXIT_CODES: &str = "\
 Exit codes:
   0    done, or nothing to do
@@ -55,6 +57,16 @@ pub struct Global {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Look at hosts, and write a first cluster.toml
+    #[command(
+        after_help = "It asks for the hosts one by one, shows their keys, and proposes roles and settings with \
+                      their reasons. Nothing is changed on any host, and no file is ever overwritten.\n\nA host \
+                      is `[user@]address[:port]`, and may be followed by `SHA256:…` (its key, where `known_hosts` \
+                      has none), `name=NAME` and `jump=user@host:port`.\n\nExamples:\n  oceanid init\n  oceanid \
+                      init --from root@198.51.100.2 ubuntu@203.0.113.4:2222\n  oceanid init --with \
+                      mirrors.toml --from - <hosts.txt"
+    )]
+    Init(Init),
     /// Check cluster.toml, without contacting anyone
     #[command(after_help = "Example:\n  oceanid validate -f staging.toml")]
     Validate,
@@ -118,6 +130,21 @@ pub enum Command {
         /// How it goes about it.
         #[command(flatten)]
         apply: Apply,
+    },
+    /// Take away what oceanid made
+    #[command(
+        after_help = "What carries no mark of oceanid's stays. Connections of tunnels are closed first.\n\n\
+                      Examples:\n  oceanid remove cloudflare\n  oceanid remove cloudflare --leftovers --yes"
+    )]
+    Remove {
+        /// Where
+        what: Removable,
+        /// Only what cluster.toml no longer names
+        #[arg(long)]
+        leftovers: bool,
+        /// Do not ask
+        #[arg(short, long)]
+        yes: bool,
     },
     /// Resolve versions and hashes anew, show what moved, write oceanid.lock
     #[command(after_help = "Example:\n  oceanid lock && git diff oceanid.lock")]
@@ -215,6 +242,33 @@ pub enum Command {
         #[arg(value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
         folder: PathBuf,
     },
+    /// Say which oceanid this is, and whether there is a newer one
+    #[command(
+        after_help = "With --check it exits with 2 when there is a newer release.\n\nExamples:\n  oceanid \
+                      version --json\n  oceanid version --check"
+    )]
+    Version {
+        /// Ask for the newest release; its signature must be right where this build carries a key
+        #[arg(long)]
+        check: bool,
+        /// Where releases are.
+        #[command(flatten)]
+        source: Source,
+    },
+    /// Replace this program by the newest release, verified
+    #[command(
+        after_help = "SHA-256 is always verified, and the signature of the sums where this build carries a \
+                      key (`oceanid version` tells). An older release must be asked for by its version.\n\n\
+                      Examples:\n  oceanid self-update\n  oceanid self-update 0.1.0"
+    )]
+    SelfUpdate {
+        /// This release; the newest when left out
+        #[arg(value_name = "VERSION", env = "OCEANID_VERSION")]
+        to: Option<String>,
+        /// Where releases are.
+        #[command(flatten)]
+        source: Source,
+    },
 }
 
 /// A shell that completes.
@@ -226,6 +280,35 @@ pub enum Shell {
     Zsh,
     /// fish
     Fish,
+}
+
+/// Which hosts, and what is brought along.
+#[derive(Debug, Args)]
+pub struct Init {
+    /// Ask nothing: take these hosts; `-` reads them from stdin, one a line
+    #[arg(long, value_name = "HOST", num_args = 1..)]
+    pub from: Vec<String>,
+    /// Sections for the new file, before what is proposed: mirrors, keys, versions
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub with: Option<PathBuf>,
+    /// The cluster's name; the folder's when left out
+    #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub name: Option<String>,
+}
+
+/// Where releases of oceanid are.
+#[derive(Debug, Args)]
+pub struct Source {
+    /// A mirror of the releases
+    #[arg(long, value_name = "URL", env = "OCEANID_BASE_URL", default_value = RELEASES)]
+    pub base_url: String,
+}
+
+/// From where things may be taken away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Removable {
+    /// Cloudflare's side: tunnels, names, who may come in, rules
+    Cloudflare,
 }
 
 /// Where the kubeconfig goes, and how it leads to the API.

@@ -9,7 +9,7 @@ use crate::cluster::{Cluster, Host};
 use crate::facts::Facts;
 
 pub use live::Live;
-pub use paths::paths_hold;
+pub use paths::{as_pods_resolve, paths_hold, pods_dns};
 pub use rule::{End, Rule};
 pub use rules::{Wanted, wanted};
 pub use ufw::{Family, QUESTION, State};

@@ -1,4 +1,7 @@
-//! `oceanid verify`: an empty plan, what is open past our rules, and the API as it is seen from here.
+//! `oceanid verify`: an empty plan, what is open past our rules, the paths of tunnels, and the API as
+//! it is seen from here.
+
+mod paths;
 
 use std::time::Duration;
 
@@ -21,6 +24,8 @@ use crate::tls;
 /// Proves that nothing is left to change, tells what is open besides, then asks the API from here.
 pub async fn run(context: &Context, target: Target) -> anyhow::Result<Exit> {
     let selection = context.selection(target)?;
+    let ways = paths::selected(context, &selection);
+    paths::fetch_tokens(&ways)?;
     let dialer = context.dialer()?;
     let fleet = context.fleet(&dialer, &selection, 10, "verify");
     let Look { members, plans, guarded, .. } = match context.look(&fleet).await? {
@@ -30,43 +35,58 @@ pub async fn run(context: &Context, target: Target) -> anyhow::Result<Exit> {
     if guarded {
         return Ok(Exit::RolledBack);
     }
-    if plans.iter().any(|plan| !plan.changes.is_empty()) {
-        if !context.json {
-            show(&plans, Diffs::Hidden)?;
-        }
-        return Ok(Exit::Pending);
-    }
+    let pending = plans.iter().any(|plan| !plan.changes.is_empty());
     if !context.json {
-        show_notes(&plans)?;
+        if pending {
+            show(&plans, Diffs::Hidden)?;
+        } else {
+            show_notes(&plans)?;
+        }
     }
-    let selected: Vec<_> =
-        members.iter().filter(|member| fleet.is_selected(&member.host.name)).collect();
-    tell_exposure(context, &selected).await?;
-    prove_paths(context, &selected).await?;
-    let token =
-        first_server(&context.cluster, &members).and_then(|facts| facts.join_token.as_ref());
+    if !selection.has_hosts() {
+        if !context.json && !pending {
+            print("Cloudflare is as cluster.toml says\n")?;
+        }
+        return Ok(if pending { Exit::Pending } else { Exit::Done });
+    }
+    if !pending {
+        let selected: Vec<_> =
+            members.iter().filter(|member| fleet.is_selected(&member.host.name)).collect();
+        tell_exposure(context, &selected).await?;
+        prove_paths(context, &selected).await?;
+    }
+    // Also where changes are pending: what the path lacks may be why.
+    let walked = paths::prove(context, &ways, &members).await?;
+    if pending {
+        return Ok(if walked == Exit::Done { Exit::Pending } else { walked });
+    }
+    ask_api(context, &members).await?;
+    Ok(walked)
+}
+
+/// Asks the API from here; that it does not answer here is no failure, another CA is one.
+async fn ask_api(context: &Context, members: &[Member<'_, AnyRemote>]) -> anyhow::Result<()> {
+    let token = first_server(&context.cluster, members).and_then(|facts| facts.join_token.as_ref());
     let hash =
         token.and_then(secret::ca_hash).context("the server has no join token with a CA hash")?;
-    let endpoint = &context.cluster.k3s.endpoint;
+    let (endpoint, hosts) = (&context.cluster.k3s.endpoint, members.len());
     match ca_seen_from_here(endpoint).await {
         Ok(seen) if seen == hash => {
-            if !context.json {
-                let hosts = members.len();
-                print(&format!(
-                    "{hosts} hosts are as cluster.toml says; the API answers from here with the cluster's CA\n"
-                ))?;
+            if context.json {
+                return Ok(());
             }
-            Ok(Exit::Done)
+            print(&format!(
+                "{hosts} hosts are as cluster.toml says; the API answers from here with the cluster's CA\n"
+            ))
         }
         Ok(seen) => anyhow::bail!(
             "https://{endpoint}:6443 shows a CA with sha256 {seen}, not the cluster's {hash}"
         ),
         Err(error) => {
-            let hosts = members.len();
             say(&format!(
                 "{hosts} hosts are as cluster.toml says; not verified: the API from here ({error:#})"
             ));
-            Ok(Exit::Done)
+            Ok(())
         }
     }
 }

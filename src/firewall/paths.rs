@@ -52,32 +52,45 @@ fn service(cluster: &Cluster) -> String {
     )
 }
 
-/// Through the host's own resolver, with the pods' server put before it in a mount namespace of its own.
+/// Through the host's own resolver, as a pod would ask.
 fn dns(cluster: &Cluster) -> String {
+    let Some(address) = pods_dns(cluster) else { return String::new() };
     let setting = |key: &str| cluster.k3s.server.get(key).and_then(Value::as_str);
-    let address = setting("cluster-dns").map_or_else(
-        || nth(cluster, 10).map(|address| address.to_string()),
-        |address| Some(address.to_owned()),
-    );
-    let Some(address) =
-        address.filter(|_| !cluster.k3s.disable.iter().any(|name| name == "coredns"))
-    else {
-        return String::new();
-    };
     let domain = setting("cluster-domain").unwrap_or("cluster.local");
     let ask = format!(
-        "mount -t tmpfs tmpfs /mnt\n\
-         printf 'nameserver %s\\noptions timeout:2 attempts:2\\n' {address} >/mnt/resolv.conf\n\
-         mount --bind /mnt/resolv.conf /etc/resolv.conf\n\
-         exec getent -s hosts:dns ahosts {name}",
-        address = quote(&address),
-        name = quote(&format!("kubernetes.default.svc.{domain}.")),
+        "{}exec getent -s hosts:dns ahosts {}",
+        as_pods_resolve(&address),
+        quote(&format!("kubernetes.default.svc.{domain}.")),
     );
     format!(
         "nsenter --net=\"$1\" unshare --mount sh -ec {ask} >/dev/null 2>&1 || {{\n\
          broken={broken}; return 1; }}\n",
         ask = quote(&ask),
         broken = quote(&format!("pods on this host get no answer from DNS at {address}")),
+    )
+}
+
+/// Where pods ask for names; `None` where that is not k3s' own `CoreDNS`.
+#[must_use]
+pub fn pods_dns(cluster: &Cluster) -> Option<String> {
+    let set = cluster.k3s.server.get("cluster-dns").and_then(Value::as_str);
+    let address =
+        set.map_or_else(|| Some(nth(cluster, 10)?.to_string()), |set| Some(set.to_owned()));
+    address.filter(|_| !cluster.k3s.disable.iter().any(|name| name == "coredns"))
+}
+
+/// The start of a script that resolves names as pods do, in a mount namespace of its own: through
+/// the server at `address`, and without what the host's own files say.
+#[must_use]
+pub fn as_pods_resolve(address: &str) -> String {
+    format!(
+        "mount -t tmpfs tmpfs /mnt\n\
+         printf 'nameserver %s\\noptions timeout:2 attempts:2\\n' {address} >/mnt/resolv.conf\n\
+         printf '127.0.0.1 localhost\\n' >/mnt/hosts\n\
+         printf 'hosts: files dns\\n' >/mnt/nsswitch.conf\n\
+         for file in resolv.conf hosts nsswitch.conf; do\n\
+         [ ! -e /etc/$file ] || mount --bind /mnt/$file /etc/$file\ndone\n",
+        address = quote(address),
     )
 }
 

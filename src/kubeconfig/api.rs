@@ -59,19 +59,5 @@ fn address(url: &Url) -> Option<SocketAddr> {
 #[must_use]
 pub fn is_unreachable(error: &anyhow::Error) -> bool {
     let Some(error) = error.downcast_ref::<reqwest::Error>() else { return false };
-    error.is_timeout() || error.is_connect() && !is_about_tls(error)
-}
-
-fn is_about_tls(error: &dyn std::error::Error) -> bool {
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        if error.is::<rustls::Error>()
-            || inner.is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>)
-        {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
+    error.is_timeout() || error.is_connect() && !tls::is_about_tls(error)
 }

@@ -16,6 +16,7 @@
 //! | `host-done` | `host`, `changes` |
 //! | `host-failed` | `host`, `kind`, `message`, `details` (an array of `label`, `lines`), `causes`, `output` (the last lines of the failed script), `findings` (known causes that the host shows, the nearest to the root first: an array of `name`, `cause`, `evidence`: an array of strings, `command`), `hint` (or null) |
 //! | `diagnosed` (of `oceanid doctor`) | `host`, `findings`: as above, empty where nothing was found |
+//! | `hop` (of `oceanid verify`) | of the path of a tunnel: `host` (where it ends), `name` (the public one), `hop` (`service`, `cloudflared`, `edge`, `dns`, `without-credentials`, `with-credentials`, `pod`), `state` (`holds`, `not-verified`, `broken`: then no hop follows), `text`, `finding` (as above, or null) |
 //! | `host-skipped` | `host`, `reason` |
 //! | `finished` | `deed` (`apply`, `plan`), `hosts`, `unchanged`, `changed`, `changes`, `failed`, `skipped`, `took-ms` |
 

@@ -63,12 +63,14 @@ impl ClusterToml {
         Ok(Self { document })
     }
 
-    /// Takes k3s from `url` and sets what a lab needs of it.
+    /// Takes k3s and cloudflared from `url` and sets what a lab needs of it.
     pub(crate) fn serve(&mut self, url: &str, artifact: &Artifact) {
         if !self.document.contains_key("sources") {
             self.document["sources"] = Item::Table(Table::new());
         }
-        self.document["sources"]["k3s"] = value(format!("{url}/k3s"));
+        for program in ["k3s", "cloudflared"] {
+            self.document["sources"][program] = value(format!("{url}/{program}"));
+        }
         self.document["k3s"]["version"] = value(&artifact.version);
         // This kernel may lack WireGuard.
         self.document["k3s"]["flannel-backend"] = value("vxlan");

@@ -19,6 +19,9 @@ use crate::releases::{Artifact, Releases};
 use crate::slot::{Slot, Watch};
 use crate::topology::{Privilege, Topology};
 
+/// The version of cloudflared that is served, the product's default.
+const CLOUDFLARED: &str = "2026.8.2";
+
 /// A running lab.
 #[derive(Debug)]
 pub struct Lab {
@@ -181,6 +184,7 @@ impl Lab {
         let address = SocketAddr::from((self.network.machine(), port.parse().unwrap_or(0)));
         let releases = Releases::start(address)?;
         releases.add_k3s(&artifact)?;
+        releases.add_cloudflared(CLOUDFLARED)?;
         if self.hosts.iter().any(|host| host.spec.gpu) {
             let print = releases.add_nvidia(&self.dir.join("nvidia"))?;
             self.nvidia.get_or_init(|| print);

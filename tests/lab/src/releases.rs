@@ -1,6 +1,7 @@
 //! An HTTP server with releases in the upstream layout, and with every way to serve them wrongly.
 
 mod nvidia;
+mod registry;
 mod serve;
 mod tls;
 
@@ -60,8 +61,17 @@ pub struct Releases {
 #[derive(Debug, Default)]
 struct State {
     files: BTreeMap<String, Arc<Vec<u8>>>,
+    /// What a registry says of some of them.
+    kinds: BTreeMap<String, Kind>,
     faults: BTreeMap<String, Fault>,
     requests: Vec<String>,
+}
+
+/// What a registry says of a file.
+#[derive(Debug, Clone)]
+struct Kind {
+    media_type: &'static str,
+    digest: String,
 }
 
 impl Artifact {
@@ -112,6 +122,18 @@ impl Releases {
         Ok(())
     }
 
+    /// Adds a release of cloudflared, for which the stand-in stands in.
+    pub fn add_cloudflared(&self, version: &str) -> Result<()> {
+        let mut bytes = std::fs::read(build_sim()?)?;
+        bytes.extend(format!("\ncloudflared-version {version}\n").into_bytes());
+        let bytes = Arc::new(bytes);
+        for arch in ["amd64", "arm64", "armhf"] {
+            let path = format!("/cloudflared/{version}/cloudflared-linux-{arch}");
+            self.state().files.insert(path, Arc::clone(&bytes));
+        }
+        Ok(())
+    }
+
     /// Replaces the archives of images of a release by `images`.
     pub fn add_images(&self, artifact: &Artifact, images: &[u8]) -> Result<()> {
         let program = std::fs::read(&artifact.path)
@@ -158,8 +180,11 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Builds the stand-in as a static program.
-pub(crate) fn build_sim() -> Result<PathBuf> {
+/// Builds the stand-in as a static program, and says where it is.
+///
+/// # Errors
+/// When it cannot be built.
+pub fn build_sim() -> Result<PathBuf> {
     if let Some(path) = std::env::var_os("OCEANID_LAB_SIM") {
         return Ok(path.into());
     }

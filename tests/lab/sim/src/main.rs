@@ -5,13 +5,18 @@
 
 mod clock;
 mod cloudflare;
+mod cloudflared;
 mod database;
+mod edge;
 mod k3s;
 mod log;
+mod names;
 mod notify;
 mod nvidia;
 mod settings;
 mod stamp;
+mod triton;
+mod web;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -33,12 +38,15 @@ fn main() -> ExitCode {
         "nvidia-smi" => nvidia::smi(&arguments),
         "nvidia-ctk" => nvidia::ctk(&arguments),
         "nvidia-container-runtime" => nvidia::runtime(&arguments),
+        "tritonserver" => triton::main(&arguments),
         "database" => database::main(&arguments),
+        "edge" => edge::main(&arguments),
         "containerd-shim-runc-v2" => k3s::shim(&arguments),
+        name if name.starts_with("cloudflared") => cloudflared::main(&arguments),
         // Whatever a mirror or a test names the file, it is k3s unless it says otherwise.
         name if name.starts_with("k3s") => k3s::main(&arguments),
         _ => {
-            log::plain("sim: call it as k3s, or as `sim k3s ...`");
+            log::plain("sim: call it as k3s or cloudflared, or as `sim k3s ...`");
             ExitCode::from(64)
         }
     }

@@ -39,6 +39,14 @@ pub fn clock_ahead() -> i64 {
     text.and_then(|text| text.trim().parse().ok()).unwrap_or(0)
 }
 
+/// How long cloudflared rests before it tries the edge again (`SIM_EDGE_REST`, seconds).
+pub fn edge_rest() -> Duration {
+    let file = fs::read_to_string("/etc/sim.env").unwrap_or_default();
+    let text = env::var("SIM_EDGE_REST").ok().or_else(|| line(&file, "SIM_EDGE_REST"));
+    let seconds = text.and_then(|text| text.trim().parse().ok()).unwrap_or(1.0);
+    Duration::from_secs_f64(seconds)
+}
+
 impl Settings {
     /// Reads the settings of this process.
     pub fn read() -> Self {

@@ -1,8 +1,8 @@
 //! The version that this copy of the program claims to be.
 //!
-//! Whoever serves the program appends one line to the file: `k3s-version v1.36.2+k3s1`. An ELF
-//! file does not mind what follows it, each version has a hash of its own, and the copy says its
-//! version wherever it lands. The last such line counts.
+//! Whoever serves the program appends one line to the file: `k3s-version v1.36.2+k3s1`, or
+//! `cloudflared-version 2026.8.3`. An ELF file does not mind what follows it, each version has a
+//! hash of its own, and the copy says its version wherever it lands. The last such line counts.
 
 use sha2::{Digest, Sha256};
 use std::fs::File;
@@ -20,9 +20,7 @@ pub struct Version {
 impl Version {
     /// Reads the version of the running program.
     pub fn own() -> Self {
-        let text =
-            trailer().and_then(|tail| last_line(&tail)).unwrap_or_else(|| DEFAULT.to_owned());
-        Self { text }
+        Self { text: claimed("k3s-version ").unwrap_or_else(|| DEFAULT.to_owned()) }
     }
 
     /// Returns the version as k3s prints it: `v1.36.3+k3s1`.
@@ -47,6 +45,11 @@ impl Version {
     }
 }
 
+/// Returns what the last line of the program's file that begins with `key` says.
+pub fn claimed(key: &str) -> Option<String> {
+    last_line(&trailer()?, key)
+}
+
 fn trailer() -> Option<Vec<u8>> {
     let mut file = File::open("/proc/self/exe").ok()?;
     file.seek(SeekFrom::End(-256)).ok()?;
@@ -55,9 +58,9 @@ fn trailer() -> Option<Vec<u8>> {
     Some(tail)
 }
 
-fn last_line(tail: &[u8]) -> Option<String> {
+fn last_line(tail: &[u8], key: &str) -> Option<String> {
     let text = String::from_utf8_lossy(tail);
-    let (_, version) = text.rsplit_once("k3s-version ")?;
+    let (_, version) = text.rsplit_once(key)?;
     Some(version.lines().next()?.trim().to_owned())
 }
 
@@ -68,8 +71,8 @@ mod tests {
     #[test]
     fn the_last_line_of_the_file_is_the_version() {
         let tail = b"\0\x07junk\nk3s-version v1.35.1+k3s1\nk3s-version v1.36.2+k3s1\n";
-        assert_eq!(last_line(tail).as_deref(), Some("v1.36.2+k3s1"));
-        assert_eq!(last_line(b"no such line"), None);
+        assert_eq!(last_line(tail, "k3s-version ").as_deref(), Some("v1.36.2+k3s1"));
+        assert_eq!(last_line(b"no such line", "k3s-version "), None);
     }
 
     #[test]
