@@ -27,9 +27,9 @@ fn a_gpu_is_there_for_pods_or_it_is_said_why_not() {
         );
         table.insert("gpu".to_owned(), gpu.parse::<toml::Table>().expect("TOML").into());
         let nodes = table["node"].as_array_mut().expect("nodes");
-        nodes
-            .iter_mut()
-            .for_each(|node| drop(node.as_table_mut().expect("a node").remove("taints")));
+        for node in nodes {
+            node.as_table_mut().expect("a node").remove("taints");
+        }
     });
     another_key_than_the_right_one_lands_nowhere(&operator);
     a_bare_node_comes_to_a_cuda_call(&operator);
@@ -91,7 +91,7 @@ fn another_key_than_the_right_one_lands_nowhere(operator: &Operator) {
     let mut right = String::new();
     operator.edit(|table| {
         let print = &mut table["sources"]["nvidia-fingerprint"];
-        right = print.as_str().expect("a fingerprint").to_owned();
+        print.as_str().expect("a fingerprint").clone_into(&mut right);
         *print = "C95B321B61E88C1809C4F759DDCAE044F796ECB0".into();
     });
     let said = operator.run(&["bootstrap", NODE, "--yes", "--only", "prepare,nvidia"]).exits(1);
