@@ -104,14 +104,14 @@ impl<'a> Way<'a> {
 
     /// The public name.
     #[must_use]
-    pub fn name(&self) -> &'a str {
+    pub fn hostname(&self) -> &'a str {
         &self.tunnel.hostname
     }
 
     /// The service, as cloudflared on the node reaches it.
     #[must_use]
     pub fn service(&self) -> &'a str {
-        let own = |rule: &&Rule| rule.hostname == self.name() && rule.path.is_none();
+        let own = |rule: &&Rule| rule.hostname == self.hostname() && rule.path.is_none();
         self.tunnel.rules.iter().find(own).map_or("http_status:404", |rule| &rule.service)
     }
 

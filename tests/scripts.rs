@@ -61,8 +61,8 @@ async fn every_rendered_script_is_clean_by_shellcheck_and_parses_in_dash_and_bas
         scripts.add(format!("status.{}", host.name), health::probe(&cluster, host).script().text());
     }
     for way in Way::all(&cluster) {
-        scripts.add(format!("path.{}", way.name()), path::ask_node(way).text());
-        scripts.add(format!("path.{}.pod", way.name()), path::ask_pod(way).text());
+        scripts.add(format!("path.{}", way.hostname()), path::ask_node(way).text());
+        scripts.add(format!("path.{}.pod", way.hostname()), path::ask_pod(way).text());
     }
     scripts.lock().await;
     scripts.guard().await;
@@ -427,6 +427,9 @@ fn script_answer(text: &str, state: State) -> Output {
     }
     if drifted(state) && text.contains("/api/v1/namespaces?") {
         return Output { stdout: objects(text), ..Output::default() };
+    }
+    if text.contains("libcuda.so") {
+        return Output { status: 1, stdout: String::from("there is none\n"), ..Output::default() };
     }
     match state {
         State::Bare if text.contains("stat -c '%F") => Output::default(),

@@ -77,7 +77,7 @@ impl<'a> Case<'a> {
 /// What the answer comes from; the first row that fits is the cause.
 pub fn find(case: &Case<'_>) -> Finding {
     let known = CAUSES.iter().find(|known| (known.fits)(case)).unwrap_or(&UNKNOWN);
-    let name = case.way.name();
+    let name = case.way.hostname();
     let mut evidence = vec![format!("https://{name}{}: {}", case.way.asked(), case.answer.said())];
     // Access comes before tunnels and services, and after limits.
     let passed = ["redirected", "no-rule-there", "service-out-of-reach", "no-tunnel"];
@@ -99,7 +99,7 @@ pub fn no_models(way: Way<'_>, answer: &Answer) -> Finding {
         cause: String::from("Triton is ready, and its list of models does not come through"),
         evidence: vec![format!(
             "POST https://{}/v2/repository/index: {}",
-            way.name(),
+            way.hostname(),
             answer.said()
         )],
         command: String::from(
@@ -111,7 +111,7 @@ pub fn no_models(way: Way<'_>, answer: &Answer) -> Finding {
 const UNKNOWN: Cause = Cause {
     name: "unexpected-answer",
     fits: |_| true,
-    meaning: |case| format!("`{}` answers, and not as the service does", case.way.name()),
+    meaning: |case| format!("`{}` answers, and not as the service does", case.way.hostname()),
     command: |case| {
         let host = &case.way.host.name;
         format!("on {host}, `journalctl -u cloudflared -n 50` shows what came through the tunnel")
@@ -126,7 +126,10 @@ const CAUSES: &[Cause] = &[
                 && case.answer.status().is_some_and(|code| (200..300).contains(&code))
         },
         meaning: |case| {
-            format!("ALARM: `{}` is open to everybody: Access does not guard it", case.way.name())
+            format!(
+                "ALARM: `{}` is open to everybody: Access does not guard it",
+                case.way.hostname()
+            )
         },
         command: close,
     },
@@ -137,7 +140,7 @@ const CAUSES: &[Cause] = &[
                 && (case.is(401) || case.is(403) || case.reply().is_some_and(Reply::asks_for_login))
         },
         meaning: |case| {
-            format!("Access guards `{}`, which should be open to everybody", case.way.name())
+            format!("Access guards `{}`, which should be open to everybody", case.way.hostname())
         },
         command: |_| {
             String::from("take `open = true` out of `access`, or take the Access application away")
@@ -187,7 +190,10 @@ const CAUSES: &[Cause] = &[
         name: "redirected",
         fits: |case| case.answer.status().is_some_and(|code| (300..400).contains(&code)),
         meaning: |case| {
-            format!("`{}` sends callers elsewhere: neither Access nor the service", case.way.name())
+            format!(
+                "`{}` sends callers elsewhere: neither Access nor the service",
+                case.way.hostname()
+            )
         },
         command: |_| {
             String::from("at Cloudflare, look for a redirect rule of the zone that takes the name")
@@ -197,7 +203,7 @@ const CAUSES: &[Cause] = &[
         name: "no-rule-there",
         fits: |case| case.is(404),
         meaning: |case| {
-            let name = case.way.name();
+            let name = case.way.hostname();
             format!(
                 "the cloudflared that took the call has no rule for `{name}`: its last one answered"
             )
@@ -216,7 +222,7 @@ const CAUSES: &[Cause] = &[
         meaning: |case| {
             format!(
                 "the record of `{}` leads to a tunnel that is not connected, or was deleted",
-                case.way.name()
+                case.way.hostname()
             )
         },
         command: record_command,
@@ -227,7 +233,7 @@ const CAUSES: &[Cause] = &[
         meaning: |case| {
             format!(
                 "the record of `{}` leads to a tunnel that Cloudflare does not know, or of another account",
-                case.way.name()
+                case.way.hostname()
             )
         },
         command: record_command,
@@ -238,7 +244,7 @@ const CAUSES: &[Cause] = &[
         meaning: |case| {
             format!(
                 "the record of `{}` leads to a machine that Cloudflare does not reach, not to a tunnel",
-                case.way.name()
+                case.way.hostname()
             )
         },
         command: record_command,
@@ -253,7 +259,7 @@ const CAUSES: &[Cause] = &[
         name: "no-certificate",
         fits: |case| matches!(case.answer, Answer::Tls(text) if speaks_of_names(text)),
         meaning: |case| {
-            format!("what answers for `{}` has no certificate for that name", case.way.name())
+            format!("what answers for `{}` has no certificate for that name", case.way.hostname())
         },
         command: |_| {
             String::from(
@@ -266,7 +272,7 @@ const CAUSES: &[Cause] = &[
         name: "untrusted-certificate",
         fits: |case| matches!(case.answer, Answer::Tls(_)),
         meaning: |case| {
-            let (name, from) = (case.way.name(), case.from());
+            let (name, from) = (case.way.hostname(), case.from());
             format!("the certificate of `{name}`, seen {from}, is of no CA that is trusted there")
         },
         command: |_| {
@@ -279,7 +285,7 @@ const CAUSES: &[Cause] = &[
     Cause {
         name: "pod-without-name",
         fits: |case| matches!((case.caller, case.answer), (Caller::Pod(_), Answer::NoName(_))),
-        meaning: |case| format!("`{}` has an address here, and none in pods", case.way.name()),
+        meaning: |case| format!("`{}` has an address here, and none in pods", case.way.hostname()),
         command: |_| {
             String::from(
                 "`kubectl -n kube-system logs deploy/coredns` shows whom the cluster's DNS asks, \
@@ -296,7 +302,7 @@ const CAUSES: &[Cause] = &[
     Cause {
         name: "no-record",
         fits: |case| matches!(case.answer, Answer::NoName(_)),
-        meaning: |case| format!("there is no DNS record for `{}`", case.way.name()),
+        meaning: |case| format!("there is no DNS record for `{}`", case.way.hostname()),
         command: record_command,
     },
     Cause {
@@ -319,9 +325,9 @@ const CAUSES: &[Cause] = &[
     Cause {
         name: "out-of-reach",
         fits: |case| matches!(case.answer, Answer::Closed(_) | Answer::Silent(_)),
-        meaning: |case| format!("`{}` does not answer here", case.way.name()),
+        meaning: |case| format!("`{}` does not answer here", case.way.hostname()),
         command: |case| {
-            format!("`curl -v https://{}/` shows how far this machine gets", case.way.name())
+            format!("`curl -v https://{}/` shows how far this machine gets", case.way.hostname())
         },
     },
 ];
@@ -350,14 +356,14 @@ fn there(case: &Case<'_>, by_hand: &str) -> String {
 }
 
 fn close(case: &Case<'_>) -> String {
-    let (name, host) = (case.way.name(), &case.way.host.name);
+    let (name, host) = (case.way.hostname(), &case.way.host.name);
     let guard =
         there(case, &format!("give `{name}` an Access application with a policy of Service Auth"));
     format!("on {host}, `systemctl stop cloudflared` closes it now; then {guard}")
 }
 
 fn token_command(case: &Case<'_>) -> String {
-    let name = case.way.name();
+    let name = case.way.hostname();
     there(
         case,
         &format!(
@@ -368,7 +374,7 @@ fn token_command(case: &Case<'_>) -> String {
 }
 
 fn record_command(case: &Case<'_>) -> String {
-    let (name, host) = (case.way.name(), &case.way.host.name);
+    let (name, host) = (case.way.hostname(), &case.way.host.name);
     there(
         case,
         &format!(

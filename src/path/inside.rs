@@ -57,7 +57,7 @@ pub fn down(way: Way<'_>, seen: &Seen, name: &str, answer: &Answer) -> Finding {
 
 /// cloudflared answers itself, for want of a rule.
 pub fn no_rule(way: Way<'_>, ingress: &Ingress) -> Finding {
-    let name = way.name();
+    let name = way.hostname();
     Finding {
         name: "no-rule",
         cause: format!("cloudflared has no rule for `{name}`: its last one answers"),
@@ -68,7 +68,7 @@ pub fn no_rule(way: Way<'_>, ingress: &Ingress) -> Finding {
 
 /// cloudflared leads to something else.
 pub fn other_service(way: Way<'_>, ingress: &Ingress, found: &str) -> Finding {
-    let (name, wanted) = (way.name(), way.service());
+    let (name, wanted) = (way.hostname(), way.service());
     Finding {
         name: "other-service",
         cause: format!("cloudflared leads `{name}` to {found}, not to {wanted}"),
@@ -97,7 +97,7 @@ fn rule_command(way: Way<'_>, ingress: &Ingress) -> String {
     }
     format!(
         "at Cloudflare, give the tunnel the public hostname `{}` with the service {}",
-        way.name(),
+        way.hostname(),
         way.service()
     )
 }

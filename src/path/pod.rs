@@ -33,7 +33,7 @@ pub fn ask(way: Way<'_>) -> Script {
     let called = format!(
         "url = \"https://{}{}\"\nsilent\nshow-error\ngloboff\nmax-time = 15\nnoproxy = \"*\"\n\
          write-out = \"\\n%{{http_code}} %{{redirect_url}}\"\n",
-        way.name(),
+        way.hostname(),
         way.asked(),
     );
     let body = match way.tunnel.access.token() {

@@ -30,7 +30,7 @@ pub fn service(way: Way<'_>, seen: &Seen) -> Verdict {
 /// What cloudflared leads the name to.
 pub fn cloudflared(way: Way<'_>, seen: &Seen) -> Verdict {
     let Some(ingress) = seen.ingress() else { return untold(way, seen, "cloudflared") };
-    match ingress.rule(way.name()) {
+    match ingress.rule(way.hostname()) {
         Some(rule) if same(&rule.service, way.service()) => Verdict::Holds(match ingress.version {
             ..0 => String::from("leads to it"),
             version => format!("leads to it, by version {version} of Cloudflare's settings"),

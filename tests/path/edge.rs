@@ -100,7 +100,7 @@ impl Edge {
     }
 }
 
-fn answer(mut stream: impl Read + Write, pages: &[Page; 3], heard: &Mutex<Vec<String>>) {
+fn answer(mut stream: impl Read + Write, pages: &[Page; 3], notes: &Mutex<Vec<String>>) {
     let (mut head, mut byte) = (Vec::new(), [0]);
     while !head.ends_with(b"\r\n\r\n") {
         // A client that does not like the certificate goes away.
@@ -122,7 +122,7 @@ fn answer(mut stream: impl Read + Write, pages: &[Page; 3], heard: &Mutex<Vec<St
         (false, true) => stranger,
         (false, false) => token,
     };
-    heard.lock().expect("no panic").push(format!("{line} {id} {secret}"));
+    notes.lock().expect("no panic").push(format!("{line} {id} {secret}"));
     if page.status > 0 {
         // What it makes of the answer is the client's affair.
         let _ = stream.write_all(page.text().as_bytes()).and_then(|()| stream.flush());

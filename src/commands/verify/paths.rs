@@ -37,11 +37,11 @@ pub async fn prove(
     let hosts: Vec<(&str, &AnyRemote)> =
         members.iter().map(|member| (member.host.name.as_str(), &member.remote)).collect();
     let walks = ways.iter().map(|way| async {
-        let public = Public::new(&context.cluster.sources, &format!("https://{}", way.name()))?;
+        let public = Public::new(&context.cluster.sources, &format!("https://{}", way.hostname()))?;
         let node = hosts.iter().find(|(name, _)| *name == way.host.name);
         let (_, node) = node.context("the node of the tunnel is not there")?;
         let told = walk(*way, *node, &hosts, &public).await;
-        told.with_context(|| format!("cannot look at `{}` on `{}`", way.name(), way.host.name))
+        told.with_context(|| format!("cannot look at `{}` on `{}`", way.hostname(), way.host.name))
     });
     let mut exit = Exit::Done;
     for (way, told) in ways.iter().zip(try_join_all(walks).await?) {
@@ -56,7 +56,7 @@ pub async fn prove(
 fn tell(context: &Context, way: Way<'_>, told: &[Told]) -> anyhow::Result<()> {
     if !context.json {
         let mut text = Vec::new();
-        report::path(&mut text, way.name(), told, Style::of(&std::io::stdout()))?;
+        report::path(&mut text, way.hostname(), told, Style::of(&std::io::stdout()))?;
         return print(&String::from_utf8(text)?);
     }
     for Told { hop, verdict } in told {
@@ -68,7 +68,7 @@ fn tell(context: &Context, way: Way<'_>, told: &[Told]) -> anyhow::Result<()> {
         };
         let line = json!({
             "schema": report::json::SCHEMA, "time": time, "event": "hop",
-            "host": way.host.name, "name": way.name(), "hop": hop,
+            "host": way.host.name, "name": way.hostname(), "hop": hop,
             "state": state, "text": text, "finding": finding,
         });
         print(&format!("{line}\n"))?;

@@ -116,3 +116,25 @@ fn a_driver_is_installed_only_where_that_is_said() {
         ]
     );
 }
+
+#[test]
+fn k3s_gets_nvidias_runtime_as_its_default_only_where_that_is_said_and_a_gpu_is() {
+    let facts = facts("debian", &format!("{BUS}{CARD}"));
+    let runtime = |gpu: &str, has_gpu| {
+        let mut cluster = cluster(gpu, "");
+        cluster.hosts[0].gpu = has_gpu;
+        let keys = crate::k3s_settings::agent(&cluster, &cluster.hosts[0], &facts).unwrap();
+        keys.get("default-runtime").cloned()
+    };
+    assert_eq!(runtime("default-runtime = true", true), Some("nvidia".into()));
+    assert_eq!(runtime("default-runtime = true", false), None);
+    assert_eq!(runtime("", true), None);
+}
+
+#[test]
+fn templates_that_somebody_left_are_told_of() {
+    let left = format!("{BUS}{CARD}fact gpu-template config-v3.toml.tmpl\n");
+    let step = step(&cluster("", ""), &facts("debian", &left)).expect("a fit host");
+    let told = step.notes.iter().filter(|note| note.contains("config-v3.toml.tmpl")).count();
+    assert_eq!(told, 1, "{:?}", step.notes);
+}

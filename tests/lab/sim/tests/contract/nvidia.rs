@@ -11,23 +11,27 @@ const MOUNT: &str = "mount -t tmpfs lab";
 
 /// A host whose kernel has `module` and whose libraries are of `libraries`; `words` are run there.
 fn on(module: &str, libraries: &str, cards: u32, words: &str) -> Output {
-    let mut script = format!("set -eu\n{MOUNT} /proc/driver\n");
+    let mut lines = vec!["set -eu".to_owned(), format!("{MOUNT} /proc/driver")];
     if !module.is_empty() {
-        script += &format!(
-            "mkdir /proc/driver/nvidia\nprintf 'NVRM version: NVIDIA UNIX x86_64 Kernel Module  {module}  Tue\\n' >/proc/driver/nvidia/version\n"
-        );
+        let text = format!("NVRM version: NVIDIA UNIX x86_64 Kernel Module  {module}  Tue");
+        lines.push("mkdir /proc/driver/nvidia".to_owned());
+        lines.push(format!("printf '%s\\n' '{text}' >/proc/driver/nvidia/version"));
     }
-    // The shell has its own libraries by now; the stand-in has none.
     let folder = "/usr/lib/x86_64-linux-gnu";
-    script += &format!("{MOUNT} /dev\n{MOUNT} {folder}\n");
-    for card in 0..cards {
-        script += &format!(": >/dev/nvidia{card}\n");
+    lines.push(format!("{MOUNT} /dev; mkdir /dev/up /dev/work"));
+    lines.push(format!(
+        "mount -t overlay lab -o lowerdir={folder},upperdir=/dev/up,workdir=/dev/work {folder}"
+    ));
+    lines.extend((0..cards).map(|card| format!(": >/dev/nvidia{card}")));
+    lines.push(": >/dev/nvidiactl".to_owned());
+    for name in ["libcuda", "libnvidia-ml"] {
+        lines.push(format!(": >{folder}/{name}.so.{libraries}"));
     }
-    script += &format!(
-        ": >/dev/nvidiactl\n: >{folder}/libcuda.so.{libraries}\n: >{folder}/libnvidia-ml.so.{libraries}\n: >{folder}/libcuda.so.1\n"
-    );
-    script += &format!("exec {} {words}\n", env!("CARGO_BIN_EXE_sim"));
-    Command::new("unshare").args(["--mount", "sh", "-c", &script]).output().expect("unshare starts")
+    lines.push(format!("exec {} {words}", env!("CARGO_BIN_EXE_sim")));
+    Command::new("unshare")
+        .args(["--mount", "sh", "-c", &lines.join("\n")])
+        .output()
+        .expect("unshare starts")
 }
 
 fn said(output: &Output) -> String {
