@@ -88,6 +88,7 @@ impl Ground {
     /// Starts Cloudflare's API; what it keeps is what the edge goes by.
     fn serve_api(&self) -> String {
         let lab = &self.operator.lab;
+        #[expect(clippy::zombie_processes, reason = "it ends with the lab")]
         let mut child = Command::new(lab::build_sim().expect("it is built"))
             .arg("cloudflare-api")
             .args([self.edge.state(), self.api_log()])
@@ -368,7 +369,7 @@ fn every_break_is_told_by_its_cause(ground: &mut Ground) {
         ),
     ] {
         let mut state = whole.clone();
-        *state.pointer_mut(pointer).unwrap_or_else(|| panic!("no {pointer} in {whole}")) = value;
+        *state.pointer_mut(pointer).expect("the API keeps it so") = value;
         ground.edge.set(&state).expect("ours");
         is(broken(ground), hop, name);
     }

@@ -10,9 +10,7 @@ use super::service::service;
 use super::suggest::closest;
 use super::syntax::{self, Parsed};
 use super::written::Written;
-use crate::cluster::{
-    Access, Certificates, Cloudflared, Foreign, Managed, Origin, Rule, ServiceToken, Tunnel,
-};
+use crate::cluster::{Certificates, Cloudflared, Foreign, Managed, Origin, Rule, Tunnel};
 use crate::secret::Secret;
 
 /// Reads the tunnels; those that miss something needed are left out.
@@ -50,11 +48,7 @@ fn tunnel(section: &Written<TunnelSection>, file: &File, out: &mut Findings) -> 
         out.read("id", id, tunnel_id);
     }
     opened_by(section, file, out);
-    let mut access = access::read(section.access.as_ref(), out);
-    if let (Access::Protected(token @ None), Some(_)) = (&mut access, &file.cloudflare) {
-        // Cloudflare's side brings it, where it keeps the gate in order.
-        *token = Some(ServiceToken::pending());
-    }
+    let access = access::read(section.access.as_ref(), out);
     let node = section.node.as_ref()?;
     ends_on(node, file, out);
     let rules = rules(section, file, out);

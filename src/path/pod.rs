@@ -27,6 +27,7 @@ done
 "#;
 
 /// The script that calls from a pod.
+#[must_use]
 pub fn ask(way: Way<'_>) -> Script {
     let resolve = pods_dns(way.cluster).map(|address| as_pods_resolve(&address));
     let inside = format!("{}exec curl --config -", resolve.unwrap_or_default());
