@@ -228,6 +228,10 @@ async fn every_answer_to_a_stranger_has_its_cause() {
     }
     let open = "access = { open = true }";
     scenes.push(("guarded against our will", Scene { access: open, ..scene() }));
+    let ours = "[cloudflare]\ntoken = { env = \"CF\" }\nzone = \"example.com\"";
+    let at = |stranger| Scene { access: ours, stranger, ..scene() };
+    scenes.push(("200 where Cloudflare's side is ours", at(Page::of(200))));
+    scenes.push(("530 where Cloudflare's side is ours", at(code(530, 1033))));
     assert_snapshot!(all(scenes).await);
 }
 
