@@ -132,7 +132,8 @@ fn subjects(said: &Said) -> Vec<String> {
 fn failure(operator: &Operator, code: i32) -> String {
     let said = bootstrap(operator).exits(code);
     let failed = said.events("host-failed");
-    let error = failed.first().unwrap_or_else(|| panic!("{}", said.stdout));
+    assert_eq!(failed.len(), 1, "{}", said.stdout);
+    let error = &failed[0];
     let texts = |value: &Value| -> Vec<String> {
         value
             .as_array()
