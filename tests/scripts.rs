@@ -23,6 +23,8 @@ use oceanid::script::Script;
 use oceanid::secret::Endpoint;
 use oceanid::step::Step;
 use oceanid::steps::{self, Inputs, Terms};
+use oceanid::templates::render;
+use oceanid::templates::triton::TritonProgram;
 use secrecy::SecretString;
 
 /// What shellcheck says that does not hold here. SC2034: `read` names fields that nobody wants.
@@ -50,6 +52,11 @@ async fn every_rendered_script_is_clean_by_shellcheck_and_parses_in_dash_and_bas
         );
         further.ensure(File::new("/etc/it's here", "x\n").check("sshd -t -f").owner("root:adm"));
         scripts.step(&format!("further.{state:?}"), &further, state);
+    }
+    for secrets in [None, Some("/etc/oceanid/triton-secrets.env")] {
+        let program = TritonProgram { container: "it", secrets };
+        let text = render(&program).expect("it has no expression that fails");
+        scripts.add(format!("tritonserver.{}", secrets.is_some()), &text);
     }
     for role in [Role::Server, Role::Agent] {
         scripts.add(format!("facts.{role:?}"), facts::script(role).text());

@@ -15,43 +15,7 @@ const CANARY: &str = "canary-of-triton-4711";
 const MODELS: &str = "/opt/triton/models";
 
 /// A GPU, as its driver and NVIDIA's toolkit leave it, unless the lab has made one: again at each boot.
-const GPU: &str = r#"
-cat >/etc/systemd/system/lab-card.service <<END
-[Unit]
-DefaultDependencies=no
-[Service]
-Type=oneshot
-ExecStart=/bin/sh -c '[ -e /dev/nvidia0 ] || mknod -m 0666 /dev/nvidia0 c 1 3'
-[Install]
-WantedBy=sysinit.target
-END
-systemctl -q enable --now lab-card.service
-mkdir -p /etc/cdi
-cat >/etc/cdi/lab.yaml <<END
-cdiVersion: 0.5.0
-kind: nvidia.com/gpu
-devices:
-- name: all
-  containerEdits:
-    deviceNodes:
-    - path: /dev/nvidia0
-END
-if ! prlimit --memlock=unlimited true 2>/dev/null; then
-  # This machine lets nobody raise a limit: the container starts without that one.
-  cat >/usr/local/sbin/runc <<'END'
-#!/bin/sh
-PATH=/usr/sbin:/usr/bin:/sbin:/bin
-limit='{"type":"RLIMIT_MEMLOCK"[^}]*}'
-previous=
-for word; do
-  if [ "$previous" = --bundle ]; then sed -i "s/,$limit//; s/$limit,//" "$word/config.json"; fi
-  previous=$word
-done
-exec runc "$@"
-END
-  chmod 0755 /usr/local/sbin/runc
-fi
-"#;
+const GPU: &str = include_str!("triton/gpu.sh");
 
 #[test]
 fn triton_serves_and_goes_on_serving() {
@@ -132,7 +96,8 @@ fn subjects(said: &Said) -> Vec<String> {
 fn failure(operator: &Operator, code: i32) -> String {
     let said = bootstrap(operator).exits(code);
     let failed = said.events("host-failed");
-    let error = failed.first().unwrap_or_else(|| panic!("{}", said.stdout));
+    assert_eq!(failed.len(), 1, "{}", said.stdout);
+    let error = &failed[0];
     let texts = |value: &Value| -> Vec<String> {
         value
             .as_array()
@@ -341,12 +306,14 @@ fn what_cannot_serve_is_refused_before_anything_is_stopped(operator: &Operator, 
     let said = failure(operator, 1);
     assert!(said.contains("not-loaded: a model was put there since Triton started"), "{said}");
     exec(operator, &format!("rm -r {MODELS}/bad"));
+    a_taken_port_and_a_wrong_digest_are_refused(operator, mirror);
+    assert_eq!(container(operator), before, "it served all the while");
+    is_serving(operator);
+}
+
+fn a_taken_port_and_a_wrong_digest_are_refused(operator: &Operator, mirror: &Mirror) {
     let written = fs::read_to_string(operator.file()).expect("written before");
     set(operator, "http-port", 9999.into());
-    exec(
-        operator,
-        "systemd-run -q --unit lab-rival python3 -m http.server --bind 127.0.0.1 9999 || :",
-    );
     exec(
         operator,
         "docker run -d --name rival -p 127.0.0.1:9999:80 $(docker images -q | head -n 1) tritonserver --model-repository=/tmp >/dev/null; sleep 1",
@@ -365,8 +332,6 @@ fn what_cannot_serve_is_refused_before_anything_is_stopped(operator: &Operator, 
     let said = failure(operator, 1);
     assert!(said.contains("no-image: the registry does not have the image"), "{said}");
     fs::write(operator.file(), &written).expect("ours");
-    assert_eq!(container(operator), before, "it served all the while");
-    is_serving(operator);
 }
 
 fn set(operator: &Operator, key: &str, value: toml::Value) {

@@ -16,7 +16,7 @@ pub struct TritonUnit<'a> {
 
 /// `/usr/local/lib/oceanid/tritonserver`.
 #[derive(Debug, Template)]
-#[template(path = "tritonserver.sh", escape = "none")]
+#[template(path = "tritonserver", escape = "none")]
 pub struct TritonProgram<'a> {
     /// What its container is called.
     pub container: &'a str,
