@@ -158,7 +158,14 @@ impl Api {
         for page in 1..=LAST_PAGE {
             let request = Request::get(area, format!("{path}{glue}page={page}&per_page={PAGE}"));
             let Envelope { result, result_info, .. } = self.exchange(&request).await?;
-            let Value::Array(found) = result else { break };
+            let found = match result {
+                Value::Array(found) => found,
+                Value::Null => break,
+                _ => {
+                    let (method, path) = (request.method.to_string(), request.place());
+                    return Err(ApiError::Foreign { method, path, status: 200 });
+                }
+            };
             let pages = result_info.and_then(|info| info.total_pages).unwrap_or(1);
             let empty = found.is_empty();
             all.extend(found);

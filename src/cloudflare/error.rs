@@ -98,14 +98,17 @@ impl ApiError {
 /// The token lacks permissions.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "the token of `[cloudflare]` may not do everything that cluster.toml asks for\n\
+    "the token of `[cloudflare]` may not do everything that cluster.toml asks for\n{}\n\
      hint: nothing was changed; give it {}, for the zone `{zone}` and its account, \
      at https://dash.cloudflare.com/profile/api-tokens",
+    said.join("\n"),
     listed(missing)
 )]
 pub struct Denied {
     /// What is missing.
     pub missing: Vec<Area>,
+    /// What Cloudflare said to each question.
+    pub said: Vec<String>,
     /// The zone.
     pub zone: String,
 }

@@ -159,12 +159,15 @@ impl Seen {
             rulesets: BTreeMap::new(),
         };
         // All that is missing is named at once.
-        let mut missing = Vec::new();
+        let (mut missing, mut said) = (Vec::new(), Vec::new());
         for area in areas(wanted) {
             match seen.refresh(api, wanted, area).await {
                 Ok(()) => {}
                 Err(error) => match error.downcast_ref::<ApiError>().and_then(ApiError::denied) {
-                    Some(area) => missing.push(area),
+                    Some(area) => {
+                        missing.push(area);
+                        said.push(error.to_string());
+                    }
                     None => return Err(error),
                 },
             }
@@ -172,8 +175,7 @@ impl Seen {
         if missing.is_empty() {
             return Ok(seen);
         }
-        missing.dedup();
-        bail!(Denied { missing, zone: wanted.settings.zone.clone() })
+        bail!(Denied { missing, said, zone: wanted.settings.zone.clone() })
     }
 
     /// Looks again at one part.

@@ -54,7 +54,13 @@ fn ingress_that_cloudflare_tells_is_kept_in_order() {
     cloud.apply().exits(0);
     let config = &cloud.only("tunnels")["config"];
     assert_eq!((&config["ingress"], &config["warp-routing"]["enabled"]), (&kept, &json!(true)));
+}
 
+#[test]
+fn ingress_is_told_by_one_side_alone() {
+    let cloud = Cloud::new();
+    cloud.replace(NODE, &format!("{NODE}managed = \"remote\"\n"));
+    cloud.apply().exits(0);
     cloud.replace("managed = \"remote\"\n", "");
     let refused = cloud.oceanid(&["plan", "--only", "cloudflare"]).exits(1);
     assert!(

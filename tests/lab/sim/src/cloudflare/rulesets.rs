@@ -15,25 +15,7 @@ pub fn route(state: &mut State, request: &Request, zone: &str, rest: &[&str]) ->
     let plan = state.zone(zone)?["plan"]["legacy_id"].as_str().unwrap_or("free").to_owned();
     match (request.method.as_str(), rest) {
         ("GET", ["phases", phase, "entrypoint"]) => Ok(find(state, zone, phase)?.clone().into()),
-        ("PUT", ["phases", phase, "entrypoint"]) => {
-            fields::body(
-                &request.body,
-                &[
-                    Field("rules", Kind::List, Need::Required),
-                    Field("description", Kind::Text, Need::Optional),
-                    Field("name", Kind::Text, Need::Optional),
-                ],
-            )?;
-            let ruleset = find(state, zone, phase).cloned().unwrap_or_else(|_| {
-                json!({ "id": id(), "zone_id": zone, "name": "default", "kind": "zone",
-                    "description": "", "phase": phase, "version": "0", "rules": [] })
-            });
-            let old = ruleset["rules"].as_array().cloned().unwrap_or_default();
-            let rules = request.body["rules"].as_array().into_iter().flatten();
-            let rules: Result<Vec<Value>, Refusal> =
-                rules.map(|rule| made(rule, &old, Place::List)).collect();
-            keep(state, ruleset, rules?, &plan)
-        }
+        ("PUT", ["phases", phase, "entrypoint"]) => replace(state, request, zone, phase, &plan),
         ("POST", [ruleset, "rules"]) => {
             let ruleset = state.find("rulesets", ruleset)?.clone();
             let mut rules = ruleset["rules"].as_array().cloned().unwrap_or_default();
@@ -62,6 +44,27 @@ pub fn route(state: &mut State, request: &Request, zone: &str, rest: &[&str]) ->
         }
         _ => Err(Refusal::no_route()),
     }
+}
+
+/// Replaces all rules of a phase, which may have had none.
+fn replace(state: &mut State, request: &Request, zone: &str, phase: &str, plan: &str) -> Outcome {
+    fields::body(
+        &request.body,
+        &[
+            Field("rules", Kind::List, Need::Required),
+            Field("description", Kind::Text, Need::Optional),
+            Field("name", Kind::Text, Need::Optional),
+        ],
+    )?;
+    let ruleset = find(state, zone, phase).cloned().unwrap_or_else(|_| {
+        json!({ "id": id(), "zone_id": zone, "name": "default", "kind": "zone",
+            "description": "", "phase": phase, "version": "0", "rules": [] })
+    });
+    let old = ruleset["rules"].as_array().cloned().unwrap_or_default();
+    let rules = request.body["rules"].as_array().into_iter().flatten();
+    let rules: Result<Vec<Value>, Refusal> =
+        rules.map(|rule| made(rule, &old, Place::List)).collect();
+    keep(state, ruleset, rules?, plan)
 }
 
 fn find<'s>(state: &'s State, zone: &str, phase: &str) -> Result<&'s Value, Refusal> {
