@@ -137,7 +137,8 @@ newest() {
 says() {
     wanted=$1
     shift
-    "$@" >"$made/said" 2>&1 || :
+    # What is said is folded to the width of a terminal.
+    "$@" 2>&1 | tr -s ' \n' ' ' >"$made/said" || :
     grep -qF "$wanted" "$made/said" || fail "\`$*\` does not say \`$wanted\`: $(cat "$made/said")"
 }
 
