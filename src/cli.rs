@@ -57,6 +57,16 @@ pub struct Global {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Look at hosts, and write a first cluster.toml
+    #[command(
+        after_help = "It asks for the hosts one by one, shows their keys, and proposes roles and settings with \
+                      their reasons. Nothing is changed on any host, and no file is ever overwritten.\n\nA host \
+                      is `[user@]address[:port]`, and may be followed by `SHA256:…` (its key, where `known_hosts` \
+                      has none), `name=NAME` and `jump=user@host:port`.\n\nExamples:\n  oceanid init\n  oceanid \
+                      init --from root@198.51.100.2 ubuntu@203.0.113.4:2222\n  oceanid init --with \
+                      mirrors.toml --from - <hosts.txt"
+    )]
+    Init(Init),
     /// Check cluster.toml, without contacting anyone
     #[command(after_help = "Example:\n  oceanid validate -f staging.toml")]
     Validate,
@@ -120,6 +130,21 @@ pub enum Command {
         /// How it goes about it.
         #[command(flatten)]
         apply: Apply,
+    },
+    /// Take away what oceanid made
+    #[command(
+        after_help = "What carries no mark of oceanid's stays. Connections of tunnels are closed first.\n\n\
+                      Examples:\n  oceanid remove cloudflare\n  oceanid remove cloudflare --leftovers --yes"
+    )]
+    Remove {
+        /// Where
+        what: Removable,
+        /// Only what cluster.toml no longer names
+        #[arg(long)]
+        leftovers: bool,
+        /// Do not ask
+        #[arg(short, long)]
+        yes: bool,
     },
     /// Resolve versions and hashes anew, show what moved, write oceanid.lock
     #[command(after_help = "Example:\n  oceanid lock && git diff oceanid.lock")]
@@ -257,12 +282,33 @@ pub enum Shell {
     Fish,
 }
 
+/// Which hosts, and what is brought along.
+#[derive(Debug, Args)]
+pub struct Init {
+    /// Ask nothing: take these hosts; `-` reads them from stdin, one a line
+    #[arg(long, value_name = "HOST", num_args = 1..)]
+    pub from: Vec<String>,
+    /// Sections for the new file, before what is proposed: mirrors, keys, versions
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub with: Option<PathBuf>,
+    /// The cluster's name; the folder's when left out
+    #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub name: Option<String>,
+}
+
 /// Where releases of oceanid are.
 #[derive(Debug, Args)]
 pub struct Source {
     /// A mirror of the releases
     #[arg(long, value_name = "URL", env = "OCEANID_BASE_URL", default_value = RELEASES)]
     pub base_url: String,
+}
+
+/// From where things may be taken away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Removable {
+    /// Cloudflare's side: tunnels, names, who may come in, rules
+    Cloudflare,
 }
 
 /// Where the kubeconfig goes, and how it leads to the API.

@@ -7,11 +7,13 @@ use std::sync::{Arc, OnceLock};
 
 use clap::Parser as _;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, Removable};
+use crate::cloudflare::Which;
 use crate::fleet::OldNodes;
 use crate::report::{Event, Exit, Observer as _, Style};
 use context::{Context, Teller};
 
+mod beside;
 mod bootstrap;
 mod completions;
 mod context;
@@ -19,14 +21,17 @@ mod delivery;
 mod docs;
 mod doctor;
 mod facts;
+mod init;
 mod kubeconfig;
 mod lock;
 mod man;
 mod plan;
+mod remove;
 mod rollback;
 mod self_update;
 mod server;
 mod status;
+mod terminal;
 mod trust;
 mod tunnel;
 mod unlock;
@@ -85,6 +90,15 @@ async fn interruptible(cli: Cli) -> anyhow::Result<Exit> {
         // They hear Ctrl-C themselves.
         return run(cli, stop).await;
     }
+    if matches!(cli.command, Command::Init(_)) {
+        // Nothing is written anywhere before its end. The listener comes first: a prompt that is
+        // left raises the same signal.
+        return tokio::select! {
+            biased;
+            () = interrupt() => Err(init::Left.into()),
+            result = run(cli, stop) => result,
+        };
+    }
     let twice = async {
         interrupt().await;
         stop.asked.store(true, Ordering::SeqCst);
@@ -109,6 +123,7 @@ async fn interrupt() {
 async fn run(cli: Cli, stop: Arc<Stop>) -> anyhow::Result<Exit> {
     let global = &cli.global;
     match cli.command {
+        Command::Init(wanted) => init::run(global, wanted).await,
         Command::Validate => validate::run(global),
         Command::Docs { key } => docs::run(key.as_deref()),
         Command::Facts { nodes } => facts::run(&Context::new(global, stop)?, nodes).await,
@@ -135,6 +150,10 @@ async fn run(cli: Cli, stop: Arc<Stop>) -> anyhow::Result<Exit> {
                 selection.old_nodes = OldNodes::Removed;
             }
             bootstrap::run(&context, selection, &apply, &purpose).await
+        }
+        Command::Remove { what: Removable::Cloudflare, leftovers, yes } => {
+            let which = if leftovers { Which::Leftovers } else { Which::All };
+            remove::run(&Context::new(global, stop)?, which, yes).await
         }
         Command::Lock => lock::run(&Context::new(global, stop)?).await,
         Command::Verify { target } => verify::run(&Context::new(global, stop)?, target).await,
@@ -166,6 +185,10 @@ fn complain(error: &anyhow::Error) -> Exit {
     if let Some(usage) = error.downcast_ref::<context::Usage>() {
         say(&format!("error: {usage}"));
         return Exit::Usage;
+    }
+    if error.is::<init::Left>() {
+        say(&error.to_string());
+        return Exit::Interrupted;
     }
     // With stderr gone there is nobody to tell.
     drop(crate::report::failure(&mut stderr.lock(), None, error, style));

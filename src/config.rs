@@ -22,7 +22,7 @@ mod servers;
 mod shape;
 mod sources;
 pub(crate) mod suggest;
-mod syntax;
+pub(crate) mod syntax;
 mod topology;
 mod triton;
 mod tunnels;
@@ -38,6 +38,7 @@ use toml::de::DeTable;
 pub use self::file::{File, GitopsTool, GpuRuntime};
 pub use self::finding::{Diagnostic, Paint, Severity};
 use self::finding::{Finding, Findings};
+pub use self::network::is_private;
 pub use self::syntax::is_version;
 use crate::cluster::Cluster;
 
@@ -129,7 +130,7 @@ fn cluster(file: &File, out: &mut Findings) -> Option<Cluster> {
     let gpu = gpu::read(file, out);
     let triton = triton::read(file, out);
     let (tunnels, cloudflared) = (tunnels::read(file, out), tunnels::program(file, out));
-    let cloudflare = cloudflare::read(file);
+    let cloudflare = cloudflare::read(file, out);
     caution::check(file, out);
     topology::check(file, &hosts, out);
     Some(Cluster {

@@ -35,7 +35,7 @@ use_key() {
 
 build() {
     use_key
-    "$scripts/build.sh" "$musl" --package sim
+    "$scripts/build.sh" "$musl"
 }
 
 again() {
