@@ -106,7 +106,7 @@ sys.exit(JsonStrictValidator(SchemaVersion.V1_5).validate_str(open(sys.argv[1]).
 # What may be released, and what not.
 check() {
     repository=$(sed -n 's/^repository = "\(.*\)"/\1/p' Cargo.toml)
-    "$scripts/notes.sh" "$version" | grep -q . || fail 'the release has no notes'
+    "$scripts/notes.sh" "$version" >"$made/notes.md"
     if "$scripts/notes.sh" 99.0.0 2>/dev/null; then fail 'a version that nobody wrote of has notes'; fi
     if "$scripts/check.sh" v99.0.0 "$repository" 2>"$made/said"; then fail 'a wrong tag may be released'; fi
     grep -q 'the tag is v99.0.0' "$made/said" || fail "$(cat "$made/said")"
@@ -137,7 +137,8 @@ newest() {
 says() {
     wanted=$1
     shift
-    "$@" >"$made/said" 2>&1 || :
+    # What is said is folded to the width of a terminal.
+    "$@" 2>&1 | tr -s ' \n' ' ' >"$made/said" || :
     grep -qF "$wanted" "$made/said" || fail "\`$*\` does not say \`$wanted\`: $(cat "$made/said")"
 }
 

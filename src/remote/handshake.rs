@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use russh::client::{Config, Handle};
 use russh::{ChannelOpenFailure, Preferred};
+#[cfg(target_os = "linux")]
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -29,6 +30,7 @@ const CONNECT: Duration = Duration::from_secs(10);
 const KEEPALIVE: Duration = Duration::from_secs(4);
 
 /// How long what we sent may stay unacknowledged before the line counts as cut.
+#[cfg(target_os = "linux")]
 const UNACKNOWLEDGED: Duration = Duration::from_secs(16);
 
 /// A session that has been let in, or soon will be.
@@ -138,7 +140,8 @@ async fn dial(host: &str, port: u16, left: Duration) -> Result<TcpStream, Attemp
         match tokio::time::timeout(limit, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => {
                 let _ = stream.set_nodelay(true);
-                // Keepalives cannot be sent while our own bytes wait for a dead host.
+                // Keepalives cannot be sent while our own bytes wait for a dead host; macOS has no such option.
+                #[cfg(target_os = "linux")]
                 let _ = SockRef::from(&stream).set_tcp_user_timeout(Some(UNACKNOWLEDGED));
                 return Ok(stream);
             }

@@ -258,6 +258,25 @@ fn a_build_says_what_it_is_and_what_it_does_not_verify() {
 }
 
 #[test]
+fn every_target_that_programs_know_is_built_and_described() {
+    let workflow = include_str!("../../.github/workflows/release.yml");
+    let parts = include_str!("../../.github/scripts/sbom.py");
+    for target in oceanid::update::TARGETS {
+        assert!(workflow.contains(&format!("- target: {target}\n")), "{target}");
+        assert!(parts.contains(&format!("\"{target}\"")), "{target}");
+    }
+    let pinned = |action: &str| {
+        let commit = action.split(['@', ' ']).nth(1).unwrap_or_default();
+        commit.len() == 40 && commit.bytes().all(|byte| byte.is_ascii_hexdigit())
+    };
+    let actions: Vec<_> = workflow.lines().filter_map(|line| line.split_once("uses: ")).collect();
+    assert!(actions.len() > 4, "{actions:?}");
+    for (_, action) in actions {
+        assert!(pinned(action), "{action} may change");
+    }
+}
+
+#[test]
 fn releases_are_where_the_script_and_the_program_say() {
     let script = include_str!("../../install.sh");
     assert!(script.contains(&format!("\nreleases={}\n", oceanid::update::RELEASES)));
