@@ -11,6 +11,7 @@ use super::text::{Place, Style, clean, count, last_written};
 use crate::config::Invalid;
 use crate::doctor::{Diagnosed, Finding};
 use crate::engine::{ChangeFailed, Interrupted, NotHeld, NotPutBack, PutBack};
+use crate::fleet::Unfit;
 use crate::guard::{TakenBack, Unconfirmed};
 use crate::lock::Held;
 use crate::releases::NoSums;
@@ -70,6 +71,60 @@ pub enum Kind {
     Other,
 }
 
+impl Kind {
+    /// Every kind that has a code.
+    pub const ALL: &[Self] = &[
+        Self::Unreachable,
+        Self::Silent,
+        Self::Unusable,
+        Self::Authentication,
+        Self::HostKeyUnknown,
+        Self::HostKeyChanged,
+        Self::HostKeyRevoked,
+        Self::Privilege,
+        Self::Deadline,
+        Self::Lost,
+        Self::Local,
+        Self::ChangeFailed,
+        Self::NotHeld,
+        Self::Held,
+        Self::TakenBack,
+        Self::PutBack,
+        Self::NotPutBack,
+        Self::Unconfirmed,
+        Self::Interrupted,
+        Self::Configuration,
+    ];
+
+    /// What `oceanid explain` knows it by; nothing for what has no name of its own.
+    #[must_use]
+    pub fn code(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Unreachable => "unreachable",
+            Self::Silent => "silent",
+            Self::Unusable => "unusable",
+            Self::Authentication => "authentication",
+            Self::HostKeyUnknown => "host-key-unknown",
+            Self::HostKeyChanged => "host-key-changed",
+            Self::HostKeyRevoked => "host-key-revoked",
+            Self::Privilege => "privilege",
+            Self::Deadline => "deadline",
+            Self::Lost => "lost",
+            Self::Local => "local",
+            Self::ChangeFailed => "change-failed",
+            Self::NotHeld => "not-held",
+            Self::Held => "held",
+            Self::TakenBack => "taken-back",
+            Self::PutBack => "put-back",
+            Self::NotPutBack => "not-put-back",
+            Self::Unconfirmed => "unconfirmed",
+            Self::Interrupted => "interrupted",
+            Self::Configuration => "configuration",
+            Self::Other => return None,
+        })
+    }
+}
+
 /// Something to know about an error: a fingerprint, the keys that were tried.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Detail {
@@ -85,6 +140,8 @@ pub struct Detail {
 pub struct Failure {
     /// What kind of error it is.
     pub kind: Kind,
+    /// What `oceanid explain` knows of it.
+    pub codes: Vec<&'static str>,
     /// What failed.
     pub message: String,
     /// What else there is to know.
@@ -109,6 +166,7 @@ impl Failure {
         if let Some(invalid) = error.downcast_ref::<Invalid>() {
             return Self {
                 kind: Kind::Configuration,
+                codes: Kind::Configuration.code().into_iter().collect(),
                 message: invalid.to_string(),
                 ..Self::default()
             };
@@ -116,6 +174,7 @@ impl Failure {
         let explained = explain(host, error);
         let mut failure = Self {
             kind: explained.kind,
+            codes: explained.kind.code().into_iter().collect(),
             message: String::new(),
             details: explained.details,
             causes: Vec::new(),
@@ -124,6 +183,9 @@ impl Failure {
             hint: explained.hint,
             prefix: None,
         };
+        if let Some(unfit) = error.downcast_ref::<Unfit>() {
+            failure.codes.extend(&unfit.codes);
+        }
         // Found out after the error, in whose words it speaks.
         let diagnosed = error.downcast_ref::<Diagnosed>();
         failure.findings.extend(diagnosed.iter().flat_map(|found| found.findings.clone()));
@@ -211,6 +273,10 @@ impl Failure {
         if let Some(text) = &self.hint {
             let first = format!("  {} ", style.cyan("hint:"));
             paragraphs(out, &first, "        ", text, columns)?;
+        }
+        // What points into cluster.toml says more than an explanation could.
+        if self.kind != Kind::Configuration {
+            diagnosis::more(&self.codes, out, "  ", style, columns)?;
         }
         Ok(())
     }
