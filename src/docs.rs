@@ -56,17 +56,19 @@ fn exit_codes() -> String {
     for exit in Exit::ALL {
         row(&mut text, &exit.code().to_string(), exit.meaning(), 3);
     }
-    text.push_str("\n`oceanid status` has 1 where something is not well, and 3 only if no node can be reached.\n");
+    let status =
+        "`oceanid status` has 1 where something is not well, and 3 only if no node can be reached.";
+    text.push('\n');
+    wrap(&mut text, status, 0);
     text
 }
 
 /// `name` and what it is, beside each other.
 fn row(out: &mut String, name: &str, about: &str, width: usize) {
-    let mut lines = String::new();
-    wrap(&mut lines, about, 0);
-    for (index, line) in lines.lines().enumerate() {
-        let first = if index == 0 { name } else { "" };
-        let _ = writeln!(out, "  {first:width$}  {line}");
+    let (first, rest) = (format!("  {name:width$}  "), " ".repeat(width + 4));
+    let options = textwrap::Options::new(COLUMNS).initial_indent(&first).subsequent_indent(&rest);
+    for line in textwrap::wrap(about, options) {
+        let _ = writeln!(out, "{line}");
     }
 }
 
