@@ -140,6 +140,21 @@ pub enum Command {
         #[command(flatten)]
         apply: Apply,
     },
+    /// Take away what oceanid made
+    #[command(
+        after_help = "What carries no mark of oceanid's stays. Connections of tunnels are closed first.\n\n\
+                      Examples:\n  oceanid remove cloudflare\n  oceanid remove cloudflare --leftovers --yes"
+    )]
+    Remove {
+        /// Where
+        what: Removable,
+        /// Only what cluster.toml no longer names
+        #[arg(long)]
+        leftovers: bool,
+        /// Do not ask
+        #[arg(short, long)]
+        yes: bool,
+    },
     /// Resolve versions and hashes anew, show what moved, write oceanid.lock
     #[command(after_help = "Example:\n  oceanid lock && git diff oceanid.lock")]
     Lock,
@@ -296,6 +311,13 @@ pub struct Source {
     /// A mirror of the releases
     #[arg(long, value_name = "URL", env = "OCEANID_BASE_URL", default_value = RELEASES)]
     pub base_url: String,
+}
+
+/// From where things may be taken away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Removable {
+    /// Cloudflare's side: tunnels, names, who may come in, rules
+    Cloudflare,
 }
 
 /// Where the kubeconfig goes, and how it leads to the API.

@@ -13,7 +13,7 @@ use crate::secret::SecretRef;
 
 pub use access::{Access, ServiceToken};
 pub use baseline::{Baseline, CertManager, Gitops};
-pub use cloudflare::Cloudflare;
+pub use cloudflare::{Cloudflare, Gate, RateLimit, Shield, Store};
 pub use gpu::{Gpu, Pods};
 pub use k3s::{Datastore, Delivery, K3s, Sources, minor};
 pub use triton::{Engine, ModelControl, Ports, Triton, User};

@@ -7,11 +7,13 @@ use std::sync::{Arc, OnceLock};
 
 use clap::Parser as _;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, Removable};
+use crate::cloudflare::Which;
 use crate::fleet::OldNodes;
 use crate::report::{Event, Exit, Observer as _, Style};
 use context::{Context, Teller};
 
+mod beside;
 mod bootstrap;
 mod completions;
 mod context;
@@ -24,10 +26,12 @@ mod kubeconfig;
 mod lock;
 mod man;
 mod plan;
+mod remove;
 mod rollback;
 mod self_update;
 mod server;
 mod status;
+mod terminal;
 mod trust;
 mod tunnel;
 mod unlock;
@@ -147,6 +151,10 @@ async fn run(cli: Cli, stop: Arc<Stop>) -> anyhow::Result<Exit> {
                 selection.old_nodes = OldNodes::Removed;
             }
             bootstrap::run(&context, selection, &apply, &purpose).await
+        }
+        Command::Remove { what: Removable::Cloudflare, leftovers, yes } => {
+            let which = if leftovers { Which::Leftovers } else { Which::All };
+            remove::run(&Context::new(global, stop)?, which, yes).await
         }
         Command::Lock => lock::run(&Context::new(global, stop)?).await,
         Command::Verify { target } => verify::run(&Context::new(global, stop)?, target).await,

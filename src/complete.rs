@@ -10,8 +10,7 @@ use toml::de::DeTable;
 
 use crate::cli::{Cli, Shell};
 use crate::config::reference::SECTIONS;
-use crate::explain;
-use crate::steps;
+use crate::{cloudflare, explain, steps};
 
 /// The variable by which a shell's script asks for what fits.
 const ASKED: &str = "OCEANID_COMPLETE";
@@ -59,8 +58,10 @@ pub fn nodes() -> Vec<CompletionCandidate> {
 pub fn steps() -> Vec<CompletionCandidate> {
     let single = steps::ALL.iter().map(|entry| (entry.name, entry.about.to_owned()));
     let several = steps::GROUPS.iter().map(|(name, steps)| (*name, steps.join(", ")));
+    let beside = (cloudflare::NAME, String::from("Cloudflare's side, over its API"));
     single
         .chain(several)
+        .chain([beside])
         .map(|(name, about)| CompletionCandidate::new(name).help(Some(about.into())))
         .collect()
 }

@@ -130,7 +130,7 @@ fn cluster(file: &File, out: &mut Findings) -> Option<Cluster> {
     let gpu = gpu::read(file, out);
     let triton = triton::read(file, out);
     let (tunnels, cloudflared) = (tunnels::read(file, out), tunnels::program(file, out));
-    let cloudflare = cloudflare::read(file);
+    let cloudflare = cloudflare::read(file, out);
     caution::check(file, out);
     topology::check(file, &hosts, out);
     Some(Cluster {

@@ -19,6 +19,7 @@ mod journal;
 mod observed;
 mod script;
 mod signs;
+pub mod triton;
 
 /// A cause that was found on a host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

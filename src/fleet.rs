@@ -101,6 +101,9 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
     /// The hosts that the run has to do with: the selected ones, and the first server, whose API and token they need.
     #[must_use]
     pub fn hosts(&self) -> Vec<&'a Host> {
+        if !self.selection.has_hosts() {
+            return Vec::new();
+        }
         let first = &self.cluster.first_server().name;
         let wanted = |host: &&Host| self.selection.has_node(&host.name) || host.name == *first;
         self.cluster.hosts.iter().filter(wanted).collect()

@@ -11,6 +11,7 @@ pub use answer::{Answer, Reply};
 pub use node::{Seen, ask as ask_node};
 pub use pod::ask as ask_pod;
 pub use public::Public;
+pub use service::Service;
 
 mod answer;
 mod blocks;
@@ -19,6 +20,7 @@ mod inside;
 mod node;
 mod pod;
 mod public;
+mod service;
 #[cfg(test)]
 mod tests;
 mod verdicts;
@@ -106,7 +108,7 @@ impl<'a> Way<'a> {
         &self.tunnel.hostname
     }
 
-    /// The service, as the node reaches it.
+    /// The service, as cloudflared on the node reaches it.
     #[must_use]
     pub fn service(&self) -> String {
         String::from("http://127.0.0.1:8000")
@@ -115,7 +117,7 @@ impl<'a> Way<'a> {
     /// Whether it leads to Triton.
     #[must_use]
     pub fn is_to_triton(&self) -> bool {
-        self.cluster.triton.is_some() && self.host.gpu && self.service().ends_with(":8000")
+        Service::of(*self) == Service::Triton
     }
 
     /// What is asked for there.

@@ -209,6 +209,25 @@ impl Releases {
         Ok(asked)
     }
 
+    /// Asks for the digests of container images that are missing, and says whether any was.
+    ///
+    /// # Errors
+    /// When a container registry does not answer.
+    pub async fn resolve_images(&mut self, cluster: &Cluster) -> anyhow::Result<bool> {
+        let downloads = Downloads::new(&cluster.sources);
+        let mut asked = false;
+        for image in cluster.images() {
+            if self.images.contains_key(image) {
+                continue;
+            }
+            if let Some(digest) = registry::digest(&downloads, image).await? {
+                self.images.insert(image.to_owned(), digest);
+                asked = true;
+            }
+        }
+        Ok(asked)
+    }
+
     /// Asks for everything anew: for k3s whatever cluster.toml says of `arches` and of those that were
     /// locked, for cloudflared `beside`.
     ///
@@ -238,11 +257,7 @@ impl Releases {
             let wanted = cloudflared::lock(&downloads, &cluster.cloudflared, old, beside, progress);
             new.cloudflared = Some(wanted.await?);
         }
-        for image in cluster.images() {
-            if let Some(digest) = registry::digest(&downloads, image).await? {
-                new.images.insert(image.to_owned(), digest);
-            }
-        }
+        new.resolve_images(cluster).await?;
         Ok(new)
     }
 
@@ -283,6 +298,27 @@ impl Releases {
             self.k3s.air_gap.insert(arch.name().to_owned(), archive);
         }
         Ok(())
+    }
+
+    /// `image` by its digest, which oceanid.lock has where the name does not.
+    ///
+    /// # Errors
+    /// When it was never resolved.
+    pub fn image(&self, image: &str) -> anyhow::Result<String> {
+        let (name, own) = match image.split_once('@') {
+            Some((name, digest)) => (name, Some(digest)),
+            None => (image, None),
+        };
+        let digest = own.or_else(|| self.images.get(image).map(String::as_str));
+        let digest = digest.with_context(|| {
+            format!("oceanid.lock has no digest of `{image}`\n`oceanid lock` writes it")
+        })?;
+        // A port of the registry is no tag.
+        let repository = match name.rsplit_once(':') {
+            Some((repository, tag)) if !tag.contains('/') => repository,
+            _ => name,
+        };
+        Ok(format!("{repository}@{digest}"))
     }
 
     /// The URL and the SHA-256 of k3s for `arch`.

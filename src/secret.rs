@@ -62,27 +62,41 @@ impl std::fmt::Display for SecretRef {
 /// A secret that is fetched once for a whole run.
 #[derive(Debug, Clone)]
 pub struct Secret {
-    reference: SecretRef,
+    reference: Option<SecretRef>,
     value: Arc<OnceLock<SecretString>>,
 }
 
 impl From<SecretRef> for Secret {
     fn from(reference: SecretRef) -> Self {
-        Self { reference, value: Arc::default() }
+        Self { reference: Some(reference), value: Arc::default() }
     }
 }
 
 impl Secret {
-    /// Fetches it unless that was done before.
+    /// One that comes from elsewhere in the course of a run: see [`Self::fill`].
+    #[must_use]
+    pub fn pending() -> Self {
+        Self { reference: None, value: Arc::default() }
+    }
+
+    /// Brings a pending one; who was first stays.
+    pub fn fill(&self, value: SecretString) {
+        self.value.get_or_init(|| value);
+    }
+
+    /// Whether it comes from elsewhere in the course of a run.
+    #[must_use]
+    pub fn is_brought(&self) -> bool {
+        self.reference.is_none()
+    }
+
+    /// Fetches it unless that was done before; a pending one may come later.
     ///
     /// # Errors
     /// As [`SecretRef::resolve`].
     pub fn fetch(&self) -> anyhow::Result<()> {
-        if self.value.get().is_none() {
-            self.value.get_or_init({
-                let value = self.reference.resolve()?;
-                move || value
-            });
+        if let (None, Some(reference)) = (self.value.get(), &self.reference) {
+            self.fill(reference.resolve()?);
         }
         Ok(())
     }
@@ -92,6 +106,22 @@ impl Secret {
     pub fn known(&self) -> Option<SecretString> {
         self.value.get().cloned()
     }
+}
+
+/// A new secret: 32 random bytes, as base64.
+///
+/// # Errors
+/// When this machine has no random bytes.
+pub fn random() -> anyhow::Result<SecretString> {
+    let mut bytes = Zeroizing::new([0; 32]);
+    getrandom::fill(&mut bytes[..]).ok().context("this machine has no random bytes")?;
+    Ok(SecretString::from(STANDARD.encode(&bytes[..])))
+}
+
+/// `text` without a secret that it may hold.
+#[must_use]
+pub fn without(text: &str, secret: &SecretString) -> String {
+    text.replace(secret.expose_secret(), "********")
 }
 
 /// SHA-256 of plain bytes, hex.
@@ -117,6 +147,21 @@ pub fn ca_hash(token: &SecretString) -> Option<String> {
 #[must_use]
 pub fn is_for_agents(token: &SecretString) -> bool {
     token.expose_secret().split_once("::").is_some_and(|(_, user)| user.starts_with("node:"))
+}
+
+/// `NAME=value` on a line of its own for each, for the one file that a service reads its variables from.
+#[must_use]
+pub fn assignments(values: &[(&str, SecretString)]) -> SecretString {
+    // Room for all of it from the start: growing would leave copies behind.
+    let room =
+        values.iter().map(|(name, value)| name.len() + value.expose_secret().len() + 2).sum();
+    let mut text = String::with_capacity(room);
+    for (name, value) in values {
+        for part in [name, "=", value.expose_secret(), "\n"] {
+            text.push_str(part);
+        }
+    }
+    SecretString::from(text)
 }
 
 /// The bytes of a secret, for the stdin of a process and for nothing else.

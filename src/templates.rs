@@ -8,6 +8,7 @@ pub mod baseline;
 pub mod gpu;
 pub mod host;
 pub mod k3s;
+pub mod triton;
 
 /// `/etc/systemd/system/oceanid-rules.service`.
 #[derive(Debug, Template)]

@@ -1,13 +1,14 @@
 //! What can be learned from the program alone: help, documentation, explanations; and that what they say holds.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use clap::{CommandFactory as _, Parser as _};
 use insta::assert_snapshot;
-use oceanid::cli::Cli;
+use oceanid::cli::{Cli, Command as Typed};
 use oceanid::report::{Exit, Kind};
 use oceanid::{docs, doctor, explain, steps};
 use regex::Regex;
@@ -103,19 +104,14 @@ fn documentation_and_explanations_are_as_they_were_proofread() {
     let topics = ["steps", "exit-codes", "k3s-agent", "firewall", "ssh"];
     let mut text = String::new();
     for topic in topics {
-        text.push_str(&format!("$ oceanid docs {topic}\n{}\n", said(&["docs", topic], 0)));
+        let _ = write!(text, "$ oceanid docs {topic}\n{}\n", said(&["docs", topic], 0));
     }
-    text.push_str(&format!("$ oceanid docs stpes\n{}\n", said(&["docs", "stpes"], 64)));
-    text.push_str(&format!(
-        "$ oceanid explain wrong-tokn\n{}\n",
-        said(&["explain", "wrong-tokn"], 64)
-    ));
+    let _ = write!(text, "$ oceanid docs stpes\n{}\n", said(&["docs", "stpes"], 64));
+    let _ =
+        write!(text, "$ oceanid explain wrong-tokn\n{}\n", said(&["explain", "wrong-tokn"], 64));
     for one in explain::all() {
-        text.push_str(&format!(
-            "$ oceanid explain {}\n{}\n",
-            one.code,
-            said(&["explain", one.code], 0)
-        ));
+        let _ =
+            write!(text, "$ oceanid explain {}\n{}\n", one.code, said(&["explain", one.code], 0));
     }
     assert_snapshot!("documentation", text);
     for line in text.lines() {
@@ -130,7 +126,7 @@ fn every_help_is_as_it_was_proofread_and_has_an_example() {
         let name = command.get_name();
         let help = said(&[name, "--help"], 0);
         assert!(help.contains("Example"), "{name} has no example:\n{help}");
-        text.push_str(&format!("\n$ oceanid {name} --help\n{help}"));
+        let _ = write!(text, "\n$ oceanid {name} --help\n{help}");
     }
     assert_snapshot!("help", text);
 }
@@ -138,7 +134,7 @@ fn every_help_is_as_it_was_proofread_and_has_an_example() {
 /// The commands of oceanid in a line of shell: what is before and after pipes and conditions.
 fn commands(line: &str) -> Vec<Vec<String>> {
     let line = line.split("  #").next().unwrap_or_default();
-    let parts = line.replace("||", "\n").replace("&&", "\n").replace('|', "\n").replace(';', "\n");
+    let parts = line.replace("||", "\n").replace("&&", "\n").replace(['|', ';'], "\n");
     let parse = |part: &str| -> Option<Vec<String>> {
         let part = part.trim();
         let part = part.split(['>', '<']).next()?.trim();
@@ -195,7 +191,6 @@ fn holds(words: &[String], place: &str) {
         error.map(ToString::to_string).unwrap_or_default()
     );
     let Ok(cli) = parsed else { return };
-    use oceanid::cli::Command as Typed;
     match &cli.command {
         Typed::Docs { topic: Some(topic) } => drop(docs::render(Some(topic)).expect(&line)),
         Typed::Explain { code: Some(code) } => drop(explain::render(Some(code)).expect(&line)),
@@ -208,8 +203,10 @@ fn holds(words: &[String], place: &str) {
             (&target.nodes, &target.steps.only)
         }
         Typed::Join { nodes, steps, .. } => (nodes, &steps.only),
-        Typed::Facts { nodes } | Typed::Doctor { nodes } | Typed::Unlock { nodes } => (nodes, &[]),
-        Typed::Rollback { nodes, .. } => (nodes, &[]),
+        Typed::Facts { nodes }
+        | Typed::Doctor { nodes }
+        | Typed::Unlock { nodes }
+        | Typed::Rollback { nodes, .. } => (nodes, &[]),
         _ => (&[], &[]),
     };
     for node in nodes {
@@ -254,7 +251,7 @@ fn every_command_that_a_text_names_is_taken() {
     let quoted = Regex::new(r"`(oceanid [^`]+)`").expect("a pattern");
     let mut texts = vec![("explanations", String::new())];
     for one in explain::all() {
-        texts[0].1.push_str(&format!("{} {} {}\n", one.means, one.why, one.then));
+        let _ = writeln!(texts[0].1, "{} {} {}", one.means, one.why, one.then);
     }
     for file in ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"] {
         texts.push((file, fs::read_to_string(file).expect("there").replace('\n', " ")));

@@ -54,6 +54,7 @@ async fn every_rendered_script_is_clean_by_shellcheck_and_parses_in_dash_and_bas
     for role in [Role::Server, Role::Agent] {
         scripts.add(format!("facts.{role:?}"), facts::script(role).text());
     }
+    scripts.add(String::from("init"), oceanid::init::sight::script().text());
     scripts.doctor();
     let cluster = cluster();
     for host in &cluster.hosts {
@@ -218,8 +219,8 @@ impl Remote for Recorder {
     }
 }
 
-/// What the example leaves out of a baseline.
-const BASELINE: &str = r#"
+/// What the example leaves out of a baseline, and of Triton.
+const FURTHER: &str = r#"
 [baseline.cert-manager]
 email = "ops@example.com"
 token = { env = "NONESUCH" }
@@ -230,7 +231,11 @@ repository = "ssh://git@git.example.com/it's.git"
 
 fn cluster() -> Cluster {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("cluster.toml");
-    let text = fs::read_to_string(file).expect("the example is there") + BASELINE;
+    let text = fs::read_to_string(file).expect("the example is there") + FURTHER;
+    let triton = "[triton]\nmodel-control = \"explicit\"\nload = [\"a\", \"b\"]\n\
+                  docker = \"docker-ce\"\nenvironment = { A = \"it's $x\" }\n\
+                  secrets = { B = { env = \"B\" } }";
+    let text = text.replace("[triton]", triton);
     oceanid::config::parse("cluster.toml", &text).expect("it is valid").cluster
 }
 
@@ -239,7 +244,9 @@ fn all_steps(state: State) -> Vec<(String, Step)> {
     let sums = ["amd64", "arm64", "arm"].map(|arch| (arch.to_owned(), "0".repeat(64)));
     let version = cluster.k3s.version.clone();
     let k3s = Release { version, sha256: sums.into(), ..Release::default() };
-    let releases = Releases { k3s, ..Releases::default() };
+    let images = cluster.images().into_iter();
+    let images = images.map(|image| (image.to_owned(), format!("sha256:{}", "0".repeat(64))));
+    let releases = Releases { k3s, images: images.collect(), ..Releases::default() };
     let facts = facts();
     let server = match state {
         State::Bare => None,
@@ -291,7 +298,7 @@ fn steps_of(
 }
 
 fn facts() -> Facts {
-    let said = "fact clock 1.5\nfact os debian\nfact os-version 12\nfact machine x86_64\n\
+    let said = "fact clock 1.5\nfact os debian\nfact os-version 13\nfact machine x86_64\n\
                 fact kernel 6.1\nfact hostname tethys\nfact machine-id 0123\nfact cpus 2\n\
                 fact memory 2000000\nfact disk-free 9000000 4096\nfact disk-kind xfs\n\
                 fact cgroups cpu memory\nfact has-network-manager yes\nfact sshd port 22\n\
@@ -331,6 +338,17 @@ fn answer(question: &Question, state: State) -> Answer {
             let owner = String::from("root:root");
             let (kind, mode) = (FileKind::Directory, 0o755);
             Answer::File(FileState { kind, mode, owner, ..FileState::default() })
+        }
+        Question::File { path, .. } if drifted && path == "/etc/docker/daemon.json" => {
+            let content = Some(String::from("{\"it's\": {\"foreign\": 1}}\n"));
+            let owner = String::from("root:root");
+            Answer::File(FileState {
+                kind: FileKind::File,
+                mode: 0o600,
+                owner,
+                content,
+                ..FileState::default()
+            })
         }
         Question::File { .. } if drifted => Answer::File(FileState {
             kind: FileKind::File,

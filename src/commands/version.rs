@@ -6,13 +6,13 @@ use super::print;
 use super::self_update::caution;
 use crate::cli::{Global, Source};
 use crate::report::Exit;
-use crate::update::{Build, Mirror, Signature};
+use crate::update::{Build, Mirror, Offered, Signature};
 
 /// Says which build this is.
 pub fn run(global: &Global) -> anyhow::Result<Exit> {
-    let build = Build::this()?;
+    let build = Build::this();
     if global.json {
-        print(&format!("{}\n", as_json(&build)))?;
+        print(&format!("{}\n", as_json(&build, None)))?;
     } else {
         print(&shown(&build))?;
     }
@@ -21,16 +21,12 @@ pub fn run(global: &Global) -> anyhow::Result<Exit> {
 
 /// Says it too, and asks for the newest release.
 pub async fn check(global: &Global, source: &Source) -> anyhow::Result<Exit> {
-    let (build, mirror) = (Build::this()?, Mirror::new(&source.base_url)?);
+    let (build, mirror) = (Build::this(), Mirror::new(&source.base_url)?);
     caution(&build, &mirror);
     let newest = mirror.newest(&build).await?;
     let newer = newest.version > build.version;
     if global.json {
-        let mut answer = as_json(&build);
-        answer["newest"] = json!(newest.version.to_string());
-        answer["newer"] = json!(newer);
-        answer["signature"] = json!(newest.signature.name());
-        print(&format!("{answer}\n"))?;
+        print(&format!("{}\n", as_json(&build, Some(&newest))))?;
     } else {
         let version = &newest.version;
         let verdict = if newer {
@@ -61,9 +57,12 @@ fn shown(build: &Build) -> String {
     )
 }
 
-fn as_json(build: &Build) -> Value {
+fn as_json(build: &Build, newest: Option<&Offered>) -> Value {
     json!({
         "schema": 1, "event": "version", "version": build.version.to_string(), "target": build.target,
         "commit": build.commit, "public-key": build.public_key,
+        "newest": newest.map(|newest| newest.version.to_string()),
+        "newer": newest.map(|newest| newest.version > build.version),
+        "signature": newest.map(|newest| newest.signature.name()),
     })
 }

@@ -75,10 +75,7 @@ fn private_server(file: &File, out: &mut Findings) {
 
 /// Sections that are read and checked, but that no step of this version uses.
 fn unused(file: &File, out: &mut Findings) {
-    let sections = [
-        ("[[tunnel]]", file.tunnel.first().map(Written::span)),
-        ("[cloudflare]", file.cloudflare.as_ref().map(Written::span)),
-    ];
+    let sections = [("[[tunnel]]", file.tunnel.first().map(Written::span))];
     let present = || sections.iter().filter_map(|(name, span)| Some((*name, span.clone()?)));
     let Some((_, first)) = present().min_by_key(|(_, span)| span.start) else { return };
     let names = all(present().map(|(name, _)| name));

@@ -13,7 +13,7 @@ use crate::secret::SecretRef;
 
 pub use access::AccessSection;
 pub use baseline::{BaselineSection, CertManagerSection, GitopsSection, GitopsTool};
-pub use cloudflare::CloudflareSection;
+pub use cloudflare::{CloudflareSection, GateSection, RateLimitSection};
 pub use gpu::{GpuRuntime, GpuSection, Sharing};
 pub use harden::HardenSection;
 pub use k3s::{BuiltIn, Component, DatastoreKind, FlannelBackend, K3sSection};

@@ -20,6 +20,8 @@ pub fn read(section: &SourcesSection, out: &mut Findings) -> Option<Sources> {
     let nvidia = source("nvidia", &section.nvidia, out);
     let nvidia_key = source("nvidia-key", &section.nvidia_key, out);
     let nvidia_fingerprint = out.read("nvidia-fingerprint", &section.nvidia_fingerprint, print);
+    let docker = source("docker", &section.docker, out);
+    let cloudflare_api = api(&section.cloudflare_api, out);
     let channels = source("channels", &section.channels, out);
     let proxy = section.proxy.as_ref().map(|text| proxy(text, out));
     let no_proxy = section.no_proxy.iter().map(|text| out.read("no-proxy", text, around));
@@ -36,6 +38,8 @@ pub fn read(section: &SourcesSection, out: &mut Findings) -> Option<Sources> {
         nvidia: nvidia?,
         nvidia_key: nvidia_key?,
         nvidia_fingerprint: nvidia_fingerprint?,
+        docker: docker?,
+        cloudflare_api: cloudflare_api?,
         // What is wrong was said; without it the rest can still be checked.
         proxy: proxy.flatten(),
         no_proxy,
@@ -82,6 +86,20 @@ fn source(key: &str, text: &Written<String>, out: &mut Findings) -> Option<Strin
             _ => "what is fetched is compared with its SHA-256, but others see what it is",
         };
         out.push(Finding::warning(text.span(), title).hint(hint));
+    }
+    Some(text.trim_end_matches('/').to_owned())
+}
+
+/// An API that gets a token: unencrypted only on this very machine.
+fn api(text: &Written<String>, out: &mut Findings) -> Option<String> {
+    let hint = "the token for it stands in `[cloudflare]`";
+    let url = open("cloudflare-api", text, hint, out)?;
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    let here = host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    if url.scheme() == "http" && !here {
+        let title = "`cloudflare-api` would get the token without encryption";
+        out.push(Finding::error(text.span(), title).hint("write `https://`"));
+        return None;
     }
     Some(text.trim_end_matches('/').to_owned())
 }

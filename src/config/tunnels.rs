@@ -8,6 +8,7 @@ use super::suggest::closest;
 use super::syntax;
 use super::written::Written;
 use crate::cluster::{Cloudflared, Tunnel};
+use crate::secret::Secret;
 
 /// Reads the tunnels; those that miss something needed are left out.
 pub fn read(file: &File, out: &mut Findings) -> Vec<Tunnel> {
@@ -31,7 +32,11 @@ fn tunnel(section: &Written<TunnelSection>, file: &File, out: &mut Findings) -> 
         node: node.value().clone(),
         hostname: section.hostname.as_ref()?.value().clone(),
         access: access::read(section.access.as_ref(), out),
-        token: section.token.as_ref().map(|token| token.value().clone().into()),
+        token: match &section.token {
+            Some(token) => Some(token.value().clone().into()),
+            // Cloudflare tells it.
+            None => file.cloudflare.as_ref().map(|_| Secret::pending()),
+        },
     })
 }
 

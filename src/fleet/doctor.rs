@@ -6,7 +6,7 @@ use futures::future::join_all;
 
 use super::{Dial, Fleet, Member, gather};
 use crate::cluster::Host;
-use crate::doctor::{Diagnosed, Examined, Since, examine};
+use crate::doctor::{Diagnosed, Examined, Finding, Since, examine, triton};
 use crate::engine::{ChangeFailed, NotHeld};
 use crate::facts::Facts;
 use crate::report::{Event, Observer};
@@ -14,6 +14,9 @@ use crate::secret;
 
 /// The steps that start k3s.
 const STARTS_K3S: [&str; 2] = ["k3s-server", "k3s-agent"];
+
+/// The steps that have Triton serve.
+const SERVES: [&str; 2] = ["docker", "triton"];
 
 impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
     /// Looks at every selected host for itself: what keeps one from answering says nothing of the others.
@@ -58,6 +61,9 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
         let Err(error) = result else { return result };
         let failed = error.downcast_ref::<ChangeFailed>().map(|failed| failed.step);
         let step = failed.or_else(|| error.downcast_ref::<NotHeld>().map(|held| held.step));
+        if step.is_some_and(|step| SERVES.contains(&step)) {
+            return Err(self.diagnosed_triton(member.host, error));
+        }
         if !step.is_some_and(|step| STARTS_K3S.contains(&step)) {
             return Err(error);
         }
@@ -69,13 +75,26 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
         let examined = examine(self.cluster, member.host, &member.remote, remote, ca, since).await;
         // The host just failed; that it cannot be looked at is not the news.
         match examined {
-            Ok(Examined { findings, .. }) if !findings.is_empty() => {
-                let text = error.to_string();
-                Err(error.context(Diagnosed { findings, error: text }))
-            }
-            _ => Err(error),
+            Ok(Examined { findings, .. }) => Err(with(findings, error)),
+            Err(_) => Err(error),
         }
     }
+
+    /// What a failed change of Triton, or of the engine below it, left behind shows its cause itself.
+    fn diagnosed_triton(&self, host: &Host, error: anyhow::Error) -> anyhow::Error {
+        match error.downcast_ref::<ChangeFailed>() {
+            Some(failed) => with(triton::diagnose(&failed.output, self.cluster, host), error),
+            None => error,
+        }
+    }
+}
+
+fn with(findings: Vec<Finding>, error: anyhow::Error) -> anyhow::Error {
+    if findings.is_empty() {
+        return error;
+    }
+    let text = error.to_string();
+    error.context(Diagnosed { findings, error: text })
 }
 
 fn ca_hash(facts: &Facts) -> Option<String> {

@@ -2,6 +2,7 @@
 
 use anyhow::bail;
 
+use crate::cloudflare;
 use crate::cluster::Cluster;
 use crate::steps;
 
@@ -36,7 +37,8 @@ impl Selection {
     pub fn check(&self, cluster: &Cluster) -> anyhow::Result<()> {
         let nodes: Vec<&str> = cluster.hosts.iter().map(|host| host.name.as_str()).collect();
         let groups = steps::GROUPS.iter().map(|(name, _)| *name);
-        let known: Vec<&str> = steps::ALL.iter().map(|entry| entry.name).chain(groups).collect();
+        let steps = steps::ALL.iter().map(|entry| entry.name);
+        let known: Vec<&str> = steps.chain(groups).chain([cloudflare::NAME]).collect();
         for name in &self.nodes {
             named("node", name, &nodes)?;
         }
@@ -56,7 +58,15 @@ impl Selection {
         (self.only.is_empty() || has(&self.only)) && !has(&self.skip)
     }
 
-    pub(super) fn has_node(&self, name: &str) -> bool {
+    /// Whether a step that concerns hosts was selected: otherwise none is contacted.
+    #[must_use]
+    pub fn has_hosts(&self) -> bool {
+        steps::ALL.iter().any(|entry| self.has_step(entry.name))
+    }
+
+    /// Whether the node of that name was selected.
+    #[must_use]
+    pub fn has_node(&self, name: &str) -> bool {
         self.nodes.is_empty() || self.nodes.iter().any(|node| node == name)
     }
 }

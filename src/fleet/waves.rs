@@ -19,11 +19,13 @@ use crate::steps::{Servers, Terms, Wave};
 
 impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
     /// Brings everything about: servers one by one, agents side by side, then the cluster's own things.
+    /// `before` is what was done before the hosts, and counts with them.
     pub async fn apply(
         &self,
         mut members: Vec<Member<'a, D::Remote>>,
         plans: &[HostPlan],
         releases: &Releases,
+        before: &Totals,
     ) -> (Totals, Vec<Failure>) {
         let lock = Lock::new(&run_name(), self.purpose);
         let mut course = Course {
@@ -44,7 +46,7 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
         } else {
             self.skip_agents(&members, &mut course);
         }
-        self.conclude(&members, course)
+        self.conclude(&members, course, before)
     }
 
     /// Takes away what dead runs of this machine hold: a host that needs no change is locked by nobody else.
@@ -232,8 +234,9 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
         &self,
         members: &[Member<'a, D::Remote>],
         course: Course<'_>,
+        before: &Totals,
     ) -> (Totals, Vec<Failure>) {
-        let mut totals = Totals { took: self.begun.elapsed(), ..Totals::default() };
+        let mut totals = Totals { took: self.begun.elapsed(), ..before.clone() };
         for (member, count) in members.iter().zip(&course.counts) {
             let host = member.host.name.as_str();
             totals.changes += usize::try_from(*count).unwrap_or(usize::MAX);

@@ -1,7 +1,7 @@
 //! A kubeconfig on this machine: found as kubectl finds it, changed without ever being there half.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{ErrorKind, Write as _};
+use std::fs::{self, OpenOptions};
+use std::io::ErrorKind;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -11,6 +11,7 @@ use secrecy::SecretString;
 use secrecy::zeroize::Zeroizing;
 
 use super::{Access, Current, Foreign, Kubeconfig};
+use crate::private_file::{self, beside, write};
 use crate::secret;
 
 /// Links that lead to links: more than these lead nowhere.
@@ -89,12 +90,7 @@ pub fn merge(
     let path = &place.path;
     let target = target(path)?;
     let folder = target.parent().context("it is no file")?;
-    if !folder.as_os_str().is_empty() && !folder.exists() {
-        let made = fs::create_dir_all(folder);
-        made.with_context(|| format!("cannot make `{}`", folder.display()))?;
-        let closed = fs::set_permissions(folder, fs::Permissions::from_mode(0o700));
-        closed.with_context(|| format!("cannot close `{}` to others", folder.display()))?;
-    }
+    private_file::folder(folder)?;
     let _lock = Lock::take(path)?;
     let former = bytes(&target)?;
     let config = former.as_ref().map(|bytes| place.parse(bytes)).transpose()?.unwrap_or_default();
@@ -149,39 +145,6 @@ fn bytes(path: &Path) -> anyhow::Result<Option<Zeroizing<Vec<u8>>>> {
 fn is_private(path: &Path) -> anyhow::Result<bool> {
     let meta = fs::metadata(path).with_context(|| format!("cannot read `{}`", path.display()))?;
     Ok(meta.permissions().mode().trailing_zeros() >= 6)
-}
-
-/// `config.SUFFIX` beside `config`.
-fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".");
-    name.push(suffix);
-    path.with_file_name(name)
-}
-
-/// Writes a file that nobody else can read; it is never there half.
-fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    let new = beside(path, "new");
-    let written = || -> std::io::Result<()> {
-        // One that a killed run left behind.
-        if let Err(error) = fs::remove_file(&new)
-            && error.kind() != ErrorKind::NotFound
-        {
-            return Err(error);
-        }
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&new, path)?;
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
-    };
-    let done = written();
-    if done.is_err() {
-        // What went wrong is told; what it left is only rubbish.
-        drop(fs::remove_file(&new));
-    }
-    done.with_context(|| format!("cannot write `{}`", path.display()))
 }
 
 /// The lock that kubectl takes before it changes the file, too.

@@ -6,8 +6,9 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::answer::Answer;
+use super::service::Service;
 use super::{Way, blocks};
-use crate::script::{Script, quote};
+use crate::script::Script;
 
 /// Where cloudflared tells of itself, on its node's loopback.
 pub const METRICS: &str = "127.0.0.1:20241";
@@ -32,12 +33,14 @@ ask() {
 
 /// The script that asks for the service, for what cloudflared leads to, and for its connections.
 pub fn ask(way: Way<'_>) -> Script {
-    let unit = if way.is_to_triton() { TRITON } else { "''" };
-    let service = quote(&format!("{}{}", way.service(), way.asked()));
+    let service = Service::of(way);
+    let unit = if service == Service::Triton { TRITON } else { "''" };
     // Whatever certificate the service has on loopback is cloudflared's affair.
+    let service = service.arguments(way).map_or_else(String::new, |arguments| {
+        format!("ask service {unit} -k -o /dev/null {arguments}\n")
+    });
     let text = format!(
-        "{ASK}ask service {unit} -k -o /dev/null -- {service}\n\
-         ask cloudflared {CLOUDFLARED} -- http://{METRICS}/config\n\
+        "{ASK}{service}ask cloudflared {CLOUDFLARED} -- http://{METRICS}/config\n\
          ask edge {CLOUDFLARED} -- http://{METRICS}/ready\n"
     );
     Script::new(text).deadline(Duration::from_secs(60))

@@ -9,18 +9,19 @@ use super::answer::Answer;
 use super::causes::{self, Caller, Case};
 use super::node::Seen;
 use super::public::Call;
+use super::service::{Service, same};
 use super::{Verdict, Way, inside};
 use crate::cluster::Access;
 
 /// The service, on its node.
 pub fn service(way: Way<'_>, seen: &Seen) -> Verdict {
-    let answer = seen.service();
-    match answer.status() {
-        Some(200) if way.is_to_triton() => {
-            Verdict::Holds(format!("ready at {} on {}", way.service(), way.host.name))
-        }
-        Some(status) if !way.is_to_triton() => {
-            Verdict::Holds(format!("{status} at {} on {}", way.service(), way.host.name))
+    let (url, host, answer) = (way.service(), &way.host.name, seen.service());
+    match (Service::of(way), answer.status()) {
+        (Service::Itself(_), _) => Verdict::Holds(format!("cloudflared itself, with {url}")),
+        (Service::Foreign, _) => Verdict::Unknown(format!("{url} is not HTTP")),
+        (Service::Triton, Some(200)) => Verdict::Holds(format!("ready at {url} on {host}")),
+        (Service::Web(_) | Service::Socket(_), Some(status)) => {
+            Verdict::Holds(format!("{status} at {url} on {host}"))
         }
         _ => Verdict::Broken(inside::service(way, seen, &answer)),
     }
@@ -108,9 +109,18 @@ pub fn comes_in(way: Way<'_>, seen: &Seen, call: &Call) -> Verdict {
 
 /// A call that should come in, from anywhere.
 pub fn called(way: Way<'_>, seen: &Seen, caller: Caller<'_>, answer: &Answer) -> Verdict {
-    // What another service says on its own node is right for it, whatever that is.
-    let as_at_home = |status| !way.is_to_triton() && seen.service().status() == Some(status);
-    let fits = |status| status == 200 || as_at_home(status);
+    let service = Service::of(way);
+    if service == Service::Foreign {
+        return Verdict::Unknown(format!("{} is not HTTP", way.service()));
+    }
+    let fits = |status| match service {
+        Service::Triton | Service::Foreign => status == 200,
+        Service::Itself(code) => status == code,
+        // What it says on its own node is right for it, whatever that is.
+        Service::Web(_) | Service::Socket(_) => {
+            (200..300).contains(&status) || seen.service().status() == Some(status)
+        }
+    };
     match answer.status() {
         Some(status) if fits(status) => Verdict::Holds(match caller {
             Caller::Pod(host) => format!("{status}, on {host}"),
@@ -145,15 +155,6 @@ fn models(answer: &Answer) -> Option<String> {
     })
 }
 
-/// Whether two URLs are the same service of one node.
-fn same(one: &str, other: &str) -> bool {
-    let plain = |url: &str| {
-        let url = url.trim_end_matches('/').to_ascii_lowercase();
-        url.replacen("://localhost", "://127.0.0.1", 1).replacen("://[::1]", "://127.0.0.1", 1)
-    };
-    plain(one) == plain(other)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -172,12 +173,5 @@ mod tests {
         assert_eq!(count("[]").as_deref(), Some("no models"));
         assert_eq!(count("{}"), None);
         assert_eq!(count("<html>"), None);
-    }
-
-    #[test]
-    fn loopback_has_several_names() {
-        assert!(same("http://localhost:8000", "http://127.0.0.1:8000/"));
-        assert!(!same("https://localhost:8000", "http://127.0.0.1:8000"));
-        assert!(!same("http://localhost:8001", "http://127.0.0.1:8000"));
     }
 }

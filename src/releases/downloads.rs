@@ -26,13 +26,20 @@ pub type Progress<'a> = dyn Fn(&str) + Send + Sync + 'a;
 #[derive(Debug, Clone)]
 pub struct Downloads {
     sources: Sources,
+    only_encrypted: bool,
 }
 
 impl Downloads {
     /// Takes the way that `sources` says.
     #[must_use]
     pub fn new(sources: &Sources) -> Self {
-        Self { sources: sources.clone() }
+        Self { sources: sources.clone(), only_encrypted: false }
+    }
+
+    /// Takes nothing in the open, not even where a redirection leads.
+    #[must_use]
+    pub fn only_encrypted(self) -> Self {
+        Self { only_encrypted: true, ..self }
     }
 
     /// Where things are.
@@ -44,6 +51,7 @@ impl Downloads {
     fn builder(&self) -> reqwest::Result<reqwest::ClientBuilder> {
         let mut builder = tls::client()
             .connect_timeout(DEADLINE)
+            .https_only(self.only_encrypted)
             .user_agent(concat!("oceanid/", env!("CARGO_PKG_VERSION")));
         if let Some(proxy) = &self.sources.proxy {
             let around = NoProxy::from_string(&self.sources.no_proxy.join(","));

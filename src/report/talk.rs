@@ -8,7 +8,7 @@ use super::kind::Kind;
 use super::text::{self, Style, clean, count, duration, fit, pad};
 use super::throttle::Throttle;
 use super::{Deed, Event, Totals};
-use crate::steps;
+use crate::{cloudflare, steps};
 
 /// The longest name of a host that is shown in full, columns.
 const LONGEST: usize = 24;
@@ -50,7 +50,7 @@ impl Talk {
         detail: Detail,
     ) -> Self {
         let host_column = names.into_iter().map(text::width).max().unwrap_or_default().min(LONGEST);
-        let steps = steps::ALL.iter().map(|entry| entry.name);
+        let steps = steps::ALL.iter().map(|entry| entry.name).chain([cloudflare::NAME]);
         let what_column =
             steps.chain(WORDS.iter().copied()).map(str::len).max().unwrap_or_default();
         Self {

@@ -32,6 +32,13 @@ pub fn proxy(step: &mut Step, sources: &Sources) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What a container engine reaches without the proxy.
+pub fn around(sources: &Sources) -> String {
+    let own = ["localhost", "127.0.0.0/8", "::1"].map(str::to_owned);
+    let all: Vec<String> = own.into_iter().chain(sources.no_proxy.iter().cloned()).collect();
+    all.join(",")
+}
+
 /// Requires the CA of `[sources]`, once the package that keeps CAs is there.
 pub fn ca(step: &mut Step, sources: &Sources) {
     let Some(pem) = &sources.ca else {

@@ -35,15 +35,16 @@ pub struct Build {
 impl Build {
     /// The running one.
     ///
-    /// # Errors
-    /// Never: the version is Cargo's.
-    pub fn this() -> anyhow::Result<Self> {
+    /// # Panics
+    /// Never: Cargo takes no other versions than those that can be read.
+    #[must_use]
+    pub fn this() -> Self {
         let given = |text: Option<&str>| text.filter(|text| !text.is_empty()).map(str::to_owned);
-        Ok(Self {
-            version: env!("CARGO_PKG_VERSION").parse()?,
+        Self {
+            version: env!("CARGO_PKG_VERSION").parse().expect("Cargo reads it too"),
             commit: given(option_env!("OCEANID_COMMIT")),
             target: format!("{}-{SYSTEM}", std::env::consts::ARCH),
             public_key: given(option_env!("OCEANID_PUBLIC_KEY")),
-        })
+        }
     }
 }

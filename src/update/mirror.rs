@@ -64,7 +64,12 @@ impl Mirror {
             bail!("`{base}` is no address\nhint: `OCEANID_BASE_URL` begins with `https://`");
         }
         let base = base.trim_end_matches('/').to_owned();
-        Ok(Self { base, downloads: Downloads::new(&Sources::default()) })
+        let downloads = Downloads::new(&Sources::default());
+        let mirror = Self { base, downloads };
+        if mirror.is_open() {
+            return Ok(mirror);
+        }
+        Ok(Self { downloads: mirror.downloads.only_encrypted(), ..mirror })
     }
 
     /// What stands before the files' paths.

@@ -15,12 +15,16 @@ pub struct SourcesSection {
     pub channels: Written<String>,
     /// The folder above `<version>/cloudflared-linux-<arch>`.
     pub cloudflared: Written<String>,
+    /// Cloudflare's API, for `[cloudflare]`.
+    pub cloudflare_api: Written<String>,
     /// The apt repository of the NVIDIA container toolkit.
     pub nvidia: Written<String>,
     /// The key that signs the apt repository of the NVIDIA container toolkit.
     pub nvidia_key: Written<String>,
     /// The fingerprint that this key must have. A mirror that signs anew has another.
     pub nvidia_fingerprint: Written<String>,
+    /// The folder above `debian` and `ubuntu` with the apt repositories of Docker, and their key `gpg`.
+    pub docker: Written<String>,
     /// The HTTP proxy that hosts download through, and k3s pulls images.
     pub proxy: Option<Written<String>>,
     /// Names, domains and networks that are reached without the proxy; nodes, pods and services are
@@ -38,9 +42,11 @@ impl Default for SourcesSection {
             k3s: written("https://github.com/k3s-io/k3s/releases/download"),
             channels: written("https://update.k3s.io/v1-release/channels"),
             cloudflared: written("https://github.com/cloudflare/cloudflared/releases/download"),
+            cloudflare_api: written("https://api.cloudflare.com/client/v4"),
             nvidia: written("https://nvidia.github.io/libnvidia-container/stable/deb"),
             nvidia_key: written("https://nvidia.github.io/libnvidia-container/gpgkey"),
             nvidia_fingerprint: written("C95B321B61E88C1809C4F759DDCAE044F796ECB0"),
+            docker: written("https://download.docker.com/linux"),
             proxy: None,
             no_proxy: Vec::new(),
             ca: None,

@@ -88,6 +88,13 @@ impl ClusterToml {
         }
     }
 
+    /// Takes the container toolkit from `url`, signed by the key of that fingerprint.
+    pub(crate) fn serve_nvidia(&mut self, url: &str, fingerprint: &str) {
+        self.document["sources"]["nvidia"] = value(format!("{url}/nvidia/deb"));
+        self.document["sources"]["nvidia-key"] = value(format!("{url}/nvidia/gpgkey"));
+        self.document["sources"]["nvidia-fingerprint"] = value(fingerprint);
+    }
+
     /// Switches off every part of the hardening: for tests that are about something else.
     pub fn leave_unhardened(&mut self) {
         let mut off = Table::new();

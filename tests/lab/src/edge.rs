@@ -81,6 +81,18 @@ impl Edge {
         Ok(fs::write(file, text)?)
     }
 
+    /// Lets `host` ask the edge for every name, as the public's DNS: it knows its records, and asks others
+    /// about the rest.
+    pub fn answer_names_of(&self, host: &Host) -> Result<()> {
+        Ok(fs::write(host.root().join("etc/resolv.conf"), self.resolv_conf())?)
+    }
+
+    /// What stands in the resolv.conf of somebody who asks the edge for names.
+    #[must_use]
+    pub fn resolv_conf(&self) -> String {
+        format!("nameserver {}\n", self.address)
+    }
+
     /// Asks for `https://NAME/PATH` from this machine; the status and the body.
     pub fn get(&self, name: &str, path: &str, headers: &[&str]) -> Result<(u16, String)> {
         let mut arguments = vec!["-sS".to_owned(), "-w".to_owned(), "\n%{http_code}".to_owned()];

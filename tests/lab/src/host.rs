@@ -1,6 +1,7 @@
 //! One host of a lab: boots, runs commands past the product, and tells what it saw.
 
 mod faults;
+mod gpu;
 mod pod;
 mod setup;
 
@@ -18,6 +19,7 @@ use crate::files::Manifest;
 use crate::sampler::Sampler;
 use crate::topology::HostSpec;
 
+pub use gpu::DRIVER;
 pub use pod::in_pod;
 pub(crate) use setup::{Ground, boot};
 

@@ -21,8 +21,8 @@ const AT_HAND: &str = "curl ca-certificates iptables nftables conntrack ethtool 
                        unattended-upgrades apt-listchanges needrestart fail2ban python3-systemd auditd \
                        debsums libpam-pwquality lynis";
 
-/// Likewise, on the release of a host with a GPU: the engine that Triton runs in.
-const ENGINE: &str = "docker.io";
+/// Likewise, on the release of a host with a GPU: the engine that Triton runs in, and what reads keys.
+const ENGINE: &str = "docker.io gpg";
 
 /// Counted up when the way in which images are built changes.
 const RECIPE: &str = "2";

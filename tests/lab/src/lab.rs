@@ -29,6 +29,7 @@ pub struct Lab {
     keys: Keys,
     network: Network,
     served: OnceLock<(Releases, Artifact)>,
+    nvidia: OnceLock<String>,
     dir: PathBuf,
     // Last: dropping it removes everything.
     watch: Option<Watch>,
@@ -58,7 +59,15 @@ impl Lab {
         if hosts.iter().any(|host| !host.instances.is_empty()) {
             network.serve_instances()?;
         }
-        let lab = Self { hosts, keys, network, served: OnceLock::new(), dir, watch: Some(watch) };
+        let lab = Self {
+            hosts,
+            keys,
+            network,
+            served: OnceLock::new(),
+            nvidia: OnceLock::new(),
+            dir,
+            watch: Some(watch),
+        };
         lab.write_known_hosts()?;
         Ok(lab)
     }
@@ -74,6 +83,7 @@ impl Lab {
             keys: Keys { home: dir.join("home") },
             network: Network::new(number),
             served: OnceLock::new(),
+            nvidia: OnceLock::new(),
             dir,
             watch: None,
         })
@@ -175,6 +185,10 @@ impl Lab {
         let releases = Releases::start(address)?;
         releases.add_k3s(&artifact)?;
         releases.add_cloudflared(CLOUDFLARED)?;
+        if self.hosts.iter().any(|host| host.spec.gpu) {
+            let print = releases.add_nvidia(&self.dir.join("nvidia"))?;
+            self.nvidia.get_or_init(|| print);
+        }
         Ok(self.served.get_or_init(|| (releases, artifact)))
     }
 
@@ -186,7 +200,11 @@ impl Lab {
             let url = format!("http://{}:{port}", self.network.machine());
             toml.serve(&url, &Artifact::k3s()?);
         } else {
-            toml.serve(&self.releases()?.url(), self.k3s()?);
+            let url = self.releases()?.url();
+            toml.serve(&url, self.k3s()?);
+            if let Some(print) = self.nvidia.get() {
+                toml.serve_nvidia(&url, print);
+            }
         }
         Ok(toml)
     }

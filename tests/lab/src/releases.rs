@@ -1,5 +1,7 @@
 //! An HTTP server with releases in the upstream layout, and with every way to serve them wrongly.
 
+mod nvidia;
+mod registry;
 mod serve;
 mod tls;
 
@@ -59,8 +61,17 @@ pub struct Releases {
 #[derive(Debug, Default)]
 struct State {
     files: BTreeMap<String, Arc<Vec<u8>>>,
+    /// What a registry says of some of them.
+    kinds: BTreeMap<String, Kind>,
     faults: BTreeMap<String, Fault>,
     requests: Vec<String>,
+}
+
+/// What a registry says of a file.
+#[derive(Debug, Clone)]
+struct Kind {
+    media_type: &'static str,
+    digest: String,
 }
 
 impl Artifact {
@@ -169,8 +180,11 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Builds the stand-in as a static program.
-pub(crate) fn build_sim() -> Result<PathBuf> {
+/// Builds the stand-in as a static program, and says where it is.
+///
+/// # Errors
+/// When it cannot be built.
+pub fn build_sim() -> Result<PathBuf> {
     if let Some(path) = std::env::var_os("OCEANID_LAB_SIM") {
         return Ok(path.into());
     }

@@ -11,6 +11,7 @@ mod metrics;
 mod proxy;
 mod run;
 
+pub use edges::REGIONS;
 pub use run::uuid;
 
 use crate::{log as plain, stamp};

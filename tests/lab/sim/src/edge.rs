@@ -1,10 +1,11 @@
-//! The lab's Cloudflare edge: connectors come in on 7844, the public on 443.
+//! The lab's Cloudflare edge: connectors come in on 7844, the public on 443, and asks for names on 53.
 //!
 //! `sim edge STATE ADDRESS CA KEY [CONNECTORS-PORT HTTPS-PORT]`: what there is of tunnels, names and Access stands in
 //! the JSON file STATE, which is read anew whenever it is needed. Beside it, STATE.connections tells who is connected.
 
 mod access;
 mod connectors;
+mod dns;
 mod public;
 mod state;
 mod tls;
@@ -57,6 +58,10 @@ async fn serve(
     let public = TcpListener::bind((address, https)).await?;
     tokio::spawn(connectors::accept(Arc::clone(&edge), connectors));
     tokio::spawn(connectors::echo(packets));
+    // With other ports it is no edge of a whole lab, and nobody looks names up.
+    if https == 443 {
+        tokio::spawn(dns::serve(Arc::clone(&edge), address));
+    }
     log::plain(format!("edge: listens on {address}"));
     public::accept(edge, public, tls).await;
     Ok(())

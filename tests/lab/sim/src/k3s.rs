@@ -19,6 +19,7 @@ mod external;
 mod fields;
 mod fitness;
 mod flags;
+mod gpus;
 mod http;
 mod join;
 mod kubectl;

@@ -10,9 +10,12 @@ mod database;
 mod edge;
 mod k3s;
 mod log;
+mod names;
 mod notify;
+mod nvidia;
 mod settings;
 mod stamp;
+mod triton;
 mod web;
 
 use std::path::Path;
@@ -32,6 +35,10 @@ fn main() -> ExitCode {
             k3s::main(&arguments)
         }
         "cloudflare-api" => cloudflare::main(&arguments),
+        "nvidia-smi" => nvidia::smi(&arguments),
+        "nvidia-ctk" => nvidia::ctk(&arguments),
+        "nvidia-container-runtime" => nvidia::runtime(&arguments),
+        "tritonserver" => triton::main(&arguments),
         "database" => database::main(&arguments),
         "edge" => edge::main(&arguments),
         "containerd-shim-runc-v2" => k3s::shim(&arguments),

@@ -95,6 +95,9 @@ impl Host {
             "LogLevel VERBOSE\nMaxStartups 100:30:200\n",
         )?;
         run("ssh-keygen", &["-q", "-A", "-f", &root.display().to_string()])?;
+        if self.spec.gpu {
+            self.write_gpu()?;
+        }
         self.add_user(key)
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-use super::{Fault, State, lock};
+use super::{Fault, Kind, State, lock};
 
 const PAGE: &[u8] = b"<!DOCTYPE html><html><head><title>Log in to the network</title></head>\
                       <body><form>Please accept our terms.</form></body></html>\n";
@@ -35,18 +35,30 @@ pub(super) fn accept(
 
 fn answer(mut stream: impl Read + Write, state: &Mutex<State>) -> Option<()> {
     let (method, path) = request(&mut stream)?;
-    let (file, fault) = {
+    let (file, fault, kind) = {
         let mut state = lock(state);
         state.requests.push(path.clone());
         let fault = state.faults.iter().find(|(suffix, _)| path.ends_with(suffix.as_str()));
         let fault = fault.map(|(_, fault)| fault.clone());
-        (state.files.get(&path).cloned(), fault)
+        (state.files.get(&path).cloned(), fault, state.kinds.get(&path).cloned())
     };
-    let Some(file) = file else { return status(&mut stream, 404) };
+    let Some(file) = file else {
+        return if path.starts_with("/v2/") {
+            unknown(&mut stream)
+        } else {
+            status(&mut stream, 404)
+        };
+    };
     let body = if method == "HEAD" { &[][..] } else { file.as_slice() };
     match fault {
         None => {
-            head(&mut stream, 200, "application/octet-stream", file.len())?;
+            match kind {
+                None => head(&mut stream, 200, "application/octet-stream", file.len())?,
+                Some(Kind { media_type, digest }) => {
+                    let more = format!("{media_type}\r\nDocker-Content-Digest: {digest}");
+                    head(&mut stream, 200, &more, file.len())?;
+                }
+            }
             stream.write_all(body).ok()
         }
         Some(Fault::Truncated(count)) => {
@@ -112,6 +124,13 @@ fn head(stream: &mut (impl Read + Write), code: u16, kind: &str, length: usize) 
         if code == 200 { "OK" } else { "Not OK" }
     );
     stream.write_all(head.as_bytes()).ok()
+}
+
+/// What a registry says of an image that it does not have.
+fn unknown(stream: &mut (impl Read + Write)) -> Option<()> {
+    let body = br#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}"#;
+    head(stream, 404, "application/json", body.len())?;
+    stream.write_all(body).ok()
 }
 
 fn status(stream: &mut (impl Read + Write), code: u16) -> Option<()> {

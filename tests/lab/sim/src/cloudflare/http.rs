@@ -116,12 +116,16 @@ impl Shared {
         Ok(outcome)
     }
 
-    /// Adds a line to the log: never who asked.
+    /// Adds a line to the log: never who asked, nor a tunnel's secret.
     fn note(&self, request: &Request, status: u16) -> anyhow::Result<()> {
+        let mut body = request.body.clone();
+        if let Some(secret) = body.get_mut("tunnel_secret") {
+            *secret = json!("********");
+        }
         let line = json!({
             "method": request.method, "path": request.path.join("/"),
             "query": request.query.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&"),
-            "body": request.body, "status": status,
+            "body": body, "status": status,
         });
         let mut file = std::fs::OpenOptions::new().create(true).append(true).open(&self.log)?;
         Ok(writeln!(file, "{line}")?)

@@ -76,6 +76,9 @@ fn create(state: &mut State, request: &Request, account: &str) -> Outcome {
         return Err(Refusal::new(400, 1001, "config_src must be local or cloudflare"));
     }
     let secret = match body["tunnel_secret"].as_str() {
+        None if source == "local" => {
+            return Err(Refusal::new(400, 1001, "tunnel_secret is required").at("/tunnel_secret"));
+        }
         None => STANDARD.encode(crate::k3s::random_hex(16)),
         Some(given) if STANDARD.decode(given).is_ok_and(|bytes| bytes.len() >= 32) => {
             given.to_owned()

@@ -6,7 +6,7 @@ use tokio::net::{TcpStream, UdpSocket, lookup_host};
 use tokio::time::timeout;
 
 /// The names of the edge.
-const REGIONS: [&str; 2] = ["region1.v2.argotunnel.com", "region2.v2.argotunnel.com"];
+pub const REGIONS: [&str; 2] = ["region1.v2.argotunnel.com", "region2.v2.argotunnel.com"];
 /// How long the edge may take to answer.
 const DIAL: Duration = Duration::from_secs(3);
 /// The same over UDP, of which nothing comes back where it is blocked.

@@ -57,6 +57,11 @@ impl Edge {
         State::read(&self.state).await
     }
 
+    /// Reads what there is; one that is just being written counts as nothing.
+    pub fn state_now(&self) -> State {
+        State::read_now(&self.state).unwrap_or_default()
+    }
+
     /// Opens a stream to a connector of a tunnel; none where none is connected.
     pub async fn open(&self, tunnel: &str) -> Option<TcpStream> {
         loop {

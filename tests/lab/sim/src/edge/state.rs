@@ -92,13 +92,18 @@ impl State {
     /// Reads the file; one that is just being written is read again.
     pub async fn read(path: &Path) -> Self {
         for _ in 0..20 {
-            let text = std::fs::read_to_string(path).unwrap_or_default();
-            if let Ok(state) = serde_json::from_str(&text) {
+            if let Some(state) = Self::read_now(path) {
                 return state;
             }
             tokio::time::sleep(Duration::from_millis(25)).await;
         }
         Self::default()
+    }
+
+    /// Reads the file, once.
+    pub fn read_now(path: &Path) -> Option<Self> {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        serde_json::from_str(&text).ok()
     }
 
     /// Returns the tunnel of that id, unless it was deleted.

@@ -2,6 +2,7 @@
 
 use super::cluster::Cluster;
 use super::etcd::Member;
+use super::gpus;
 use super::packaged;
 use super::services;
 use super::store::{LEASES, NODE_LEASES, NODES, Store};
@@ -65,6 +66,7 @@ pub async fn run(cluster: Arc<Cluster>) {
             }
             services::settle(&cluster, &mut store);
             packaged::settle(&mut store);
+            gpus::settle(&mut store);
             store.save();
         }
         tokio::time::sleep(Duration::from_millis(250)).await;

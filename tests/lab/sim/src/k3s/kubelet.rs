@@ -150,8 +150,9 @@ impl Kubelet {
     // A known node keeps its labels and taints: those count at registration only.
     async fn refresh(&self, api: &Client, name: &str, object: &Value) {
         let path = format!("/api/v1/nodes/{name}");
-        let annotations =
+        let mut annotations =
             json!({ "metadata": { "annotations": object["metadata"]["annotations"] } });
+        super::gpus::forget(&mut annotations["metadata"]["annotations"]);
         let _ = api.send("PATCH", &path, MERGE, annotations.to_string()).await;
         let status = json!({ "status": object["status"] }).to_string();
         let _ = api.send("PATCH", &format!("{path}/status"), MERGE, status).await;

@@ -5,6 +5,7 @@ use crate::clock;
 use crate::stamp::Version;
 use serde_json::{Value, json};
 use std::net::UdpSocket;
+use std::path::Path;
 use std::{env, fs};
 
 /// Returns the name of this node.
@@ -81,7 +82,7 @@ pub fn annotations(role: Role, options: &Options, name: &str, addresses: &[Strin
         }
     }
     let hash = super::token::sha256(arguments.join("\u{0}").as_bytes()).to_uppercase();
-    json!({
+    let mut all = json!({
         "k3s.io/hostname": name,
         "k3s.io/internal-ip": addresses.join(","),
         "k3s.io/node-args": json!(arguments).to_string(),
@@ -89,7 +90,10 @@ pub fn annotations(role: Role, options: &Options, name: &str, addresses: &[Strin
         "k3s.io/node-env": "{}",
         "node.alpha.kubernetes.io/ttl": "0",
         "volumes.kubernetes.io/controller-managed-attach-detach": "true",
-    })
+    });
+    let data = options.text("data-dir").unwrap_or("/var/lib/rancher/k3s");
+    super::gpus::annotate(&mut all, Path::new(data));
+    all
 }
 
 fn taints(options: &Options) -> Vec<Value> {
