@@ -11,6 +11,7 @@ mod k3s;
 mod path;
 mod reach;
 mod run;
+mod triton;
 
 /// The width of the text.
 const COLUMNS: usize = 80;
@@ -30,7 +31,7 @@ pub struct Explanation {
 
 /// Every explanation.
 pub fn all() -> impl Iterator<Item = &'static Explanation> {
-    [reach::ALL, run::ALL, fit::ALL, k3s::ALL, path::ALL].into_iter().flatten()
+    [reach::ALL, run::ALL, fit::ALL, k3s::ALL, triton::ALL, path::ALL].into_iter().flatten()
 }
 
 /// The explanation of `code`.

@@ -13,7 +13,7 @@ pub(super) const ALL: &[Explanation] = &[
         code: "service-silent",
         means: "What listens where the tunnel ends does not answer in time.",
         why: "It hangs, is out of memory, or waits for its GPU.",
-        then: "`docker logs triton` and `nvidia-smi` on the node tell more.",
+        then: "`journalctl -u tritonserver -n 50` and `nvidia-smi` on the node tell more.",
     },
     Explanation {
         code: "service-other",
