@@ -78,7 +78,9 @@ mod wait;
 use anyhow::bail;
 
 use crate::action::{Answer, FileState, UnitState};
+use crate::cluster::Sources;
 use crate::remote::Output;
+use crate::script::quote;
 
 ///
 /// Expects `path` and `folder` to be set; undone by [`RESTORE`].
@@ -148,6 +150,14 @@ fn output(seen: &[Answer], index: usize) -> anyhow::Result<&Output> {
         Answer::Script(output) => Ok(output),
         other => bail!("expected a script's output, got {other:?}"),
     }
+}
+
+/// What curl is told on a host of the way that `sources` says, with a blank after it.
+fn curl_way(sources: &Sources) -> String {
+    sources.proxy.as_ref().map_or_else(String::new, |proxy| {
+        let around = quote(&sources.no_proxy.join(","));
+        format!("--proxy {} --noproxy {around} ", quote(proxy))
+    })
 }
 
 /// The folder of an absolute path.

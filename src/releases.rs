@@ -209,14 +209,18 @@ impl Releases {
         Ok(asked)
     }
 
-    /// Asks for the digests of container images that are missing, and says whether any was.
+    /// Asks for the digests of `images` that are missing, and says whether any was.
     ///
     /// # Errors
     /// When a container registry does not answer.
-    pub async fn resolve_images(&mut self, cluster: &Cluster) -> anyhow::Result<bool> {
-        let downloads = Downloads::new(&cluster.sources);
+    pub async fn resolve_images(
+        &mut self,
+        sources: &Sources,
+        images: &[&str],
+    ) -> anyhow::Result<bool> {
+        let downloads = Downloads::new(sources);
         let mut asked = false;
-        for image in cluster.images() {
+        for image in images.iter().copied() {
             if self.images.contains_key(image) {
                 continue;
             }
@@ -257,7 +261,7 @@ impl Releases {
             let wanted = cloudflared::lock(&downloads, &cluster.cloudflared, old, beside, progress);
             new.cloudflared = Some(wanted.await?);
         }
-        new.resolve_images(cluster).await?;
+        new.resolve_images(&cluster.sources, &cluster.images()).await?;
         Ok(new)
     }
 
@@ -335,23 +339,6 @@ impl Releases {
     /// When the release has none.
     pub fn k3s_images(&self, sources: &Sources, arch: Arch) -> anyhow::Result<Wanted> {
         self.wanted(sources, arch, &arch.images_file(), &self.k3s.air_gap)
-    }
-
-    /// `image` by its digest, so that it is the same everywhere and always.
-    ///
-    /// # Errors
-    /// When no digest of it was ever locked.
-    pub fn pinned(&self, image: &str) -> anyhow::Result<String> {
-        if image.contains('@') {
-            return Ok(image.to_owned());
-        }
-        let digest = self.images.get(image).with_context(|| {
-            format!(
-                "oceanid.lock has no digest of the image `{image}`\n\
-                 `oceanid lock` asks its registry for it"
-            )
-        })?;
-        Ok(format!("{image}@{digest}"))
     }
 
     /// Every file that a host may get.

@@ -27,9 +27,9 @@ fn a_gpu_is_there_for_pods_or_it_is_said_why_not() {
         );
         table.insert("gpu".to_owned(), gpu.parse::<toml::Table>().expect("TOML").into());
         let nodes = table["node"].as_array_mut().expect("nodes");
-        nodes
-            .iter_mut()
-            .for_each(|node| drop(node.as_table_mut().expect("a node").remove("taints")));
+        for node in nodes {
+            node.as_table_mut().expect("a node").remove("taints");
+        }
     });
     another_key_than_the_right_one_lands_nowhere(&operator);
     a_bare_node_comes_to_a_cuda_call(&operator);
@@ -55,8 +55,13 @@ fn starts(operator: &Operator) -> usize {
 }
 
 fn allocatable(operator: &Operator) -> String {
-    let path = r"jsonpath={.status.allocatable.nvidia\.com/gpu}";
-    exec(operator, "tethys", &format!("{KUBECTL} get node {NODE} -o '{path}'"))
+    let given = node(operator)["status"]["allocatable"]["nvidia.com/gpu"].clone();
+    given.as_str().expect("it is shown").to_owned()
+}
+
+fn node(operator: &Operator) -> serde_json::Value {
+    let text = exec(operator, "tethys", &format!("{KUBECTL} get node {NODE} -o json"));
+    serde_json::from_str(&text).expect("JSON")
 }
 
 fn unchanged(operator: &Operator) {
@@ -71,7 +76,14 @@ fn failure(operator: &Operator, said: &Said) -> String {
     let url = operator.lab.releases().expect("a server").url();
     let text = said.stderr.replace(&url, "http://[lab]");
     let from = text.find("error:").unwrap_or_default();
-    text[from..].lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+    let until = text.rfind("\n2 hosts:").unwrap_or(text.len());
+    text[from..until]
+        .lines()
+        .map(str::trim_end)
+        .collect::<Vec<_>>()
+        .join("\n")
+        .trim_end()
+        .to_owned()
 }
 
 fn another_key_than_the_right_one_lands_nowhere(operator: &Operator) {
@@ -79,7 +91,7 @@ fn another_key_than_the_right_one_lands_nowhere(operator: &Operator) {
     let mut right = String::new();
     operator.edit(|table| {
         let print = &mut table["sources"]["nvidia-fingerprint"];
-        right = print.as_str().expect("a fingerprint").to_owned();
+        print.as_str().expect("a fingerprint").clone_into(&mut right);
         *print = "C95B321B61E88C1809C4F759DDCAE044F796ECB0".into();
     });
     let said = operator.run(&["bootstrap", NODE, "--yes", "--only", "prepare,nvidia"]).exits(1);
@@ -93,8 +105,7 @@ fn another_key_than_the_right_one_lands_nowhere(operator: &Operator) {
 fn a_bare_node_comes_to_a_cuda_call(operator: &Operator) {
     operator.run(&["bootstrap", "--yes"]).exits(0);
     assert_eq!(allocatable(operator), "1");
-    let node = exec(operator, "tethys", &format!("{KUBECTL} get node {NODE} -o json"));
-    let node: serde_json::Value = serde_json::from_str(&node).expect("JSON");
+    let node = node(operator);
     assert_eq!(node["metadata"]["labels"]["nvidia.com/gpu.present"], "true");
     let taints = node["spec"]["taints"].as_array().expect("taints");
     assert!(
@@ -194,9 +205,10 @@ fn a_runtime_that_comes_later_restarts_k3s_once(operator: &Operator) {
     ] {
         assert!(flat.contains(said), "{}", plan.stdout);
     }
-    let run = operator.run(&["bootstrap", "--yes"]).exits(0);
+    let run = operator.run(&["bootstrap", "--yes", "--json"]).exits(0);
     let restarts = "restart: its containerd does not know NVIDIA's runtime";
-    assert!(run.stderr.contains(restarts), "{}", run.stderr);
+    let done = run.events("change-done");
+    assert!(done.iter().any(|event| event["summary"] == restarts), "{}", run.stdout);
     assert_eq!(starts(operator), started + 1);
     assert_eq!(allocatable(operator), "1");
     unchanged(operator);

@@ -23,6 +23,8 @@ use oceanid::script::Script;
 use oceanid::secret::Endpoint;
 use oceanid::step::Step;
 use oceanid::steps::{self, Inputs, Terms};
+use oceanid::templates::render;
+use oceanid::templates::triton::TritonProgram;
 use secrecy::SecretString;
 
 /// What shellcheck says that does not hold here. SC2034: `read` names fields that nobody wants.
@@ -51,8 +53,14 @@ async fn every_rendered_script_is_clean_by_shellcheck_and_parses_in_dash_and_bas
         further.ensure(File::new("/etc/it's here", "x\n").check("sshd -t -f").owner("root:adm"));
         scripts.step(&format!("further.{state:?}"), &further, state);
     }
+    for secrets in [None, Some("/etc/oceanid/triton-secrets.env")] {
+        let program = TritonProgram { container: "it", secrets };
+        let text = render(&program).expect("it has no expression that fails");
+        scripts.add(format!("tritonserver.{}", secrets.is_some()), &text);
+    }
     for role in [Role::Server, Role::Agent] {
         scripts.add(format!("facts.{role:?}"), facts::script(role).text());
+        scripts.add(format!("facts.gpu.{role:?}"), facts::script_with_gpu(role).text());
     }
     scripts.add(String::from("init"), oceanid::init::sight::script().text());
     scripts.doctor();
@@ -232,6 +240,9 @@ repository = "ssh://git@git.example.com/it's.git"
 fn cluster() -> Cluster {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("cluster.toml");
     let text = fs::read_to_string(file).expect("the example is there") + FURTHER;
+    // A driver that is installed, and a device plugin that is proved.
+    let gpu = "sharing = \"time-slicing\"\nreplicas = 2\nprove = true\ndriver = \"580\"";
+    let text = text.replace("sharing = \"triton-only\"", gpu);
     let triton = "[triton]\nmodel-control = \"explicit\"\nload = [\"a\", \"b\"]\n\
                   docker = \"docker-ce\"\nenvironment = { A = \"it's $x\" }\n\
                   secrets = { B = { env = \"B\" } }";
@@ -306,6 +317,7 @@ fn facts() -> Facts {
                 fact knows-kex curve25519-sha256\nfact knows-cipher aes256-ctr\n\
                 fact knows-mac hmac-sha2-256-etm@openssh.com\nfact knows-HostKeyAlgorithms rsa-sha2-512\n\
                 fact login root 203.0.113.7 50000 198.51.100.1 22\n\
+                fact gpu 0000:01:00.0 0x2684\nfact gpu-persistenced yes\nfact gpu-asked yes\n\
                 fact join-token K10c0ffee::node:canary-token\n";
     let output = Output { stdout: said.to_owned(), ..Output::default() };
     facts::read(&output, 1.5).expect("whole facts")
@@ -415,6 +427,9 @@ fn script_answer(text: &str, state: State) -> Output {
     }
     if drifted(state) && text.contains("/api/v1/namespaces?") {
         return Output { stdout: objects(text), ..Output::default() };
+    }
+    if text.contains("libcuda.so") {
+        return Output { status: 1, stdout: String::from("there is none\n"), ..Output::default() };
     }
     match state {
         State::Bare if text.contains("stat -c '%F") => Output::default(),

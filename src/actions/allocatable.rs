@@ -99,3 +99,49 @@ impl Action for Allocatable {
         }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Output};
+    use std::time::Duration;
+
+    use super::{Action as _, Allocatable, Answer};
+
+    fn run(shell: &str, answer: &str) -> Output {
+        let wait = Allocatable::new("calypso", 2, Duration::from_secs(1));
+        let seen = [Answer::Script(crate::remote::Output::default())];
+        let change = wait.diff(&seen).expect("it is read").expect("it is not there yet");
+        assert_eq!(change.summary, "wait up to 1 s until it shows 2 (now: none)");
+        let text = format!(
+            "set -eu\nprogress() {{ :; }}\ncurl() {{ printf %s \"$1x$ANSWER\"; }}\n{}",
+            change.apply.text()
+        );
+        Command::new(shell).args(["-c", &text]).env("ANSWER", answer).output().expect("it runs")
+    }
+
+    fn node(given: &str) -> String {
+        format!(
+            r#"{{"status":{{"capacity":{{"nvidia.com/gpu":"2"}},"allocatable":{{{given}"pods":"110"}}}}}}"#
+        )
+    }
+
+    #[test]
+    fn only_what_is_allocatable_counts_and_a_wait_in_vain_says_what_was_seen() {
+        for shell in ["dash", "bash"] {
+            let there = run(shell, &node(r#""nvidia.com/gpu":"2","#));
+            assert!(there.status.success(), "{there:?}");
+            let cases = [
+                (node(r#""nvidia.com/gpu":"12","#), "12 of 2"),
+                (node(""), "none of 2"),
+                (String::new(), "none of 2"),
+            ];
+            for (answer, shown) in cases {
+                let vain = run(shell, &answer);
+                assert_eq!(vain.status.code(), Some(1), "{vain:?}");
+                let said = String::from_utf8_lossy(&vain.stderr).into_owned();
+                let last = format!("node calypso shows {shown} nvidia.com/gpu after 1 s");
+                assert_eq!(said.lines().last(), Some(last.as_str()), "{said}");
+            }
+        }
+    }
+}

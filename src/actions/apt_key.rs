@@ -1,13 +1,13 @@
 //! The key of an apt repository, taken only if it has the fingerprint that it should have.
 
-use super::{DISCARD, KEEP, RESTORE, folder, output};
+use super::{DISCARD, KEEP, RESTORE, curl_way, folder, output};
 use crate::action::{Action, Answer, Change, Question, Undo};
 use crate::cluster::Sources;
 use crate::script::{Script, quote};
 
 /// `prints FILE` prints the fingerprint of every key in it, but not of the keys below them.
 const PRINTS: &str = r#"prints() {
-  mkdir -p -m 0700 -- "$home"
+  ( umask 077; mkdir -p -- "$home" )
   gpg --homedir "$home" --no-options --no-autostart --batch --show-keys --with-colons -- "$1" 2>/dev/null |
     sed -n '/^pub:/,/^fpr:/s/^fpr:*\([0-9A-F]*\):.*/\1/p'
 }
@@ -36,10 +36,7 @@ impl AptKey {
     /// Has the host take the way that `sources` says.
     #[must_use]
     pub fn through(mut self, sources: &Sources) -> Self {
-        if let Some(proxy) = &sources.proxy {
-            let around = quote(&sources.no_proxy.join(","));
-            self.way = format!("--proxy {} --noproxy {around} ", quote(proxy));
-        }
+        self.way = curl_way(sources);
         self
     }
 

@@ -138,3 +138,74 @@ impl Action for CudaPod {
         }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::process::{Command, Output};
+    use std::time::Duration;
+
+    use serde_json::json;
+
+    use super::{Action as _, Answer, CudaPod};
+
+    fn pod() -> CudaPod {
+        CudaPod::new("calypso", String::from("a@sha256:0"), "580.95.05", Duration::from_secs(1))
+    }
+
+    fn seen(mark: &str) -> [Answer; 1] {
+        let node = json!({ "metadata": { "annotations": { "oceanid.io/cuda": mark } } });
+        [Answer::Script(crate::remote::Output { stdout: node.to_string(), ..Default::default() })]
+    }
+
+    /// Runs it against an API whose pods are in `phase`, and says what was asked of that.
+    fn run(shell: &str, phase: &str) -> (Output, String) {
+        let change = pod().diff(&seen("")).expect("it is read").expect("it was not proved");
+        let folder = tempfile::tempdir().expect("a folder");
+        let log = folder.path().join("log");
+        // A pod is there from the request that makes it to the one that deletes it.
+        let text = format!(
+            r#"set -eu
+progress() {{ :; }}
+curl() {{
+  case "$*" in
+    *'-X DELETE'*) printf 'delete\n' >>"$LOG"; rm -f -- "$LOG.pod" ;;
+    *'-X PATCH'*) printf 'mark\n' >>"$LOG" ;;
+    *'--data-binary @-'*) cat >"$LOG.pod"; printf 'make\n' >>"$LOG" ;;
+    *) [ -e "$LOG.pod" ] || return 22; printf '{{"status":{{"phase":"%s"}}}}' "$PHASE" ;;
+  esac
+}}
+{}"#,
+            change.apply.text()
+        );
+        let mut command = Command::new(shell);
+        let command = command.args(["-c", &text]).env("LOG", &log).env("PHASE", phase);
+        let output = command.output().expect("it runs");
+        (output, fs::read_to_string(&log).unwrap_or_default())
+    }
+
+    #[test]
+    fn a_pod_that_succeeds_is_marked_and_one_that_does_not_is_not_and_both_are_removed() {
+        for shell in ["dash", "bash"] {
+            let (output, asked) = run(shell, "Succeeded");
+            assert!(output.status.success(), "{output:?}");
+            assert_eq!(asked, "delete\nmake\nmark\ndelete\n");
+            for (phase, why) in [("Failed", "failed"), ("Pending", "Pending")] {
+                let (output, asked) = run(shell, phase);
+                assert_eq!(output.status.code(), Some(1), "{output:?}");
+                assert_eq!(asked, "delete\nmake\ndelete\n");
+                let said = String::from_utf8_lossy(&output.stderr).into_owned();
+                let last = format!("no CUDA call on calypso: {why}");
+                assert_eq!(said.lines().last(), Some(last.as_str()), "{said}");
+            }
+        }
+    }
+
+    #[test]
+    fn it_is_proved_once_for_each_driver() {
+        let proved = seen("driver 580.95.05, a@sha256:0");
+        assert!(pod().diff(&proved).expect("it is read").is_none());
+        let before = seen("driver 550.54.14, a@sha256:0");
+        assert!(pod().diff(&before).expect("it is read").is_some());
+    }
+}

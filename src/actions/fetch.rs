@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 
-use super::{DISCARD, FORGET_STARTS, KEEP, RECALL_STARTS, RESTORE, folder, output};
+use super::{DISCARD, FORGET_STARTS, KEEP, RECALL_STARTS, RESTORE, curl_way, folder, output};
 use crate::action::{Action, Answer, Change, Question, Undo};
 use crate::cluster::{Delivery, Sources};
 use crate::releases::Wanted;
@@ -94,10 +94,7 @@ impl Fetch {
     /// Has the host take the way that `sources` says.
     #[must_use]
     pub fn through(mut self, sources: &Sources) -> Self {
-        if let Some(proxy) = &sources.proxy {
-            let around = quote(&sources.no_proxy.join(","));
-            self.way = format!("--proxy {} --noproxy {around} ", quote(proxy));
-        }
+        self.way = curl_way(sources);
         self
     }
 

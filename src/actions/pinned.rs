@@ -98,7 +98,11 @@ impl Pinned {
 
 impl Action for Pinned {
     fn subject(&self) -> String {
-        format!("packages {}", self.names.join(", "))
+        let first = self.names.first().map_or("", String::as_str);
+        match self.names.len() {
+            0 | 1 => format!("package {first}"),
+            more => format!("packages {first} and {} more", more - 1),
+        }
     }
 
     fn probe(&self) -> Vec<Question> {
@@ -155,5 +159,43 @@ impl Action for Pinned {
             apply: script("hold"),
             undo: Undo::Run(script("unhold")),
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Answer, Pinned};
+    use crate::action::Action as _;
+    use crate::remote::Output;
+
+    /// What is changed on a host whose dpkg says `said`.
+    fn summary(pinned: &Pinned, said: &str) -> Option<String> {
+        let seen = [Answer::Script(Output { stdout: said.to_owned(), ..Output::default() })];
+        pinned.diff(&seen).expect("it is read").map(|change| change.summary)
+    }
+
+    #[test]
+    fn one_version_and_a_hold_are_wanted_of_each() {
+        let held = Pinned::new(&["a", "b"], "1.2-1").held();
+        let lines = |a: &str, b: &str| summary(&held, &format!("a {a}\nb {b}\n"));
+        let install = Some("install 1.2-1, and hold them".to_owned());
+        assert_eq!(lines("installed hold 1.2-1", "installed hold 1.2-1"), None);
+        assert_eq!(
+            lines("installed hold 1.2-1", "installed install 1.2-1").as_deref(),
+            Some("hold b")
+        );
+        assert_eq!(lines("installed hold 1.2-1", "installed hold 1.2-10"), install);
+        assert_eq!(lines("installed hold 1.2-1", "config-files deinstall 1.2-1"), install);
+        assert_eq!(summary(&held, "ab installed hold 1.2-1\n"), install);
+    }
+
+    #[test]
+    fn a_star_stands_for_all_that_begin_so() {
+        let branch = Pinned::new(&["a"], "580.*");
+        assert_eq!(summary(&branch, "a installed install 580.95.05-1\n"), None);
+        assert_eq!(
+            summary(&branch, "a installed install 58.0-1\n").as_deref(),
+            Some("install 580.*")
+        );
     }
 }

@@ -11,13 +11,14 @@ use super::terminal::Terminal;
 use super::{Stop, beside};
 use crate::cli::{Global, Steps, Target};
 use crate::cloudflare::{self, Desk};
-use crate::cluster::{Cluster, Datastore, Host};
+use crate::cluster::{Cluster, Datastore, Gpu, Host};
 use crate::config::{self, Diagnostic};
 use crate::fleet::{Dial, Failure, Fleet, HostPlan, Member, Selection};
 use crate::releases::Releases;
 use crate::remote::{AnyRemote, Connector, Local, RemoteError, Waiting};
 use crate::report::{Deed, Event, Exit, Human, Json, Observer, Totals, exit_code};
 use crate::secret::Endpoint;
+use crate::steps;
 
 /// The command line is well-formed and yet makes no sense.
 #[derive(Debug, thiserror::Error)]
@@ -198,9 +199,14 @@ impl Context {
         arches.sort_unstable();
         arches.dedup();
         let mut asked = releases.resolve(&self.cluster, &arches).await?;
+        let mut images = Vec::new();
         if selection.has_step("triton") && members.iter().any(|member| member.host.gpu) {
-            asked |= releases.resolve_images(&self.cluster).await?;
+            images.extend(self.cluster.triton.iter().map(|triton| triton.image.as_str()));
         }
+        if selection.has_step("gpu") && steps::gpu::concerns(&self.cluster) {
+            images.extend(self.cluster.gpu.iter().flat_map(Gpu::images));
+        }
+        asked |= releases.resolve_images(&self.cluster.sources, &images).await?;
         Ok((releases, asked))
     }
 

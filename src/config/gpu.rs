@@ -8,6 +8,9 @@ use super::written::Written;
 use crate::cluster::{Gpu, Host, Pods, Taint};
 use crate::gpu::{LABEL, RESOURCE};
 
+/// From this version on the toolkit describes devices by CDI unless it is told otherwise.
+const LEAST_TOOLKIT: (u32, u32) = (1, 18);
+
 /// Reads the section; `None` when it is not there, or when something is wrong with it.
 pub fn read(file: &File, out: &mut Findings) -> Option<Gpu> {
     let written = file.gpu.as_ref()?;
@@ -19,7 +22,14 @@ pub fn read(file: &File, out: &mut Findings) -> Option<Gpu> {
         out.push(Finding::error(runtimes.span(), title).hint("take `runtimes` out of `disable`"));
     }
     let driver = gpu.driver.as_ref().map(|text| out.read("driver", text, branch));
-    out.read("toolkit", &gpu.toolkit, package_version);
+    if let Some(version) = out.read("toolkit", &gpu.toolkit, package_version)
+        && version < LEAST_TOOLKIT
+    {
+        let title =
+            "with a toolkit before 1.18 a `systemctl daemon-reload` takes GPUs from containers";
+        let hint = "newer ones write the devices into what the container is made from";
+        out.push(Finding::warning(gpu.toolkit.span(), title).hint(hint));
+    }
     out.read("plugin", &gpu.plugin, triton::image);
     out.read("prove-image", &gpu.prove_image, triton::image);
     let pods = pods(file, gpu, out);
@@ -104,11 +114,11 @@ fn branch(text: &str) -> Parsed<u32> {
 }
 
 /// A version as apt takes it, with the packaging's own number.
-fn package_version(text: &str) -> Parsed<()> {
+fn package_version(text: &str) -> Parsed<(u32, u32)> {
     let (version, package) = text.split_once('-').unwrap_or((text, ""));
-    let numbers = version.split('.').all(|part| part.parse::<u32>().is_ok());
-    if numbers && version.split('.').count() == 3 && package.parse::<u32>().is_ok() {
-        return Ok(());
+    let numbers: Result<Vec<u32>, _> = version.split('.').map(str::parse).collect();
+    if let (Ok([major, minor, _]), Ok(_)) = (numbers.as_deref(), package.parse::<u32>()) {
+        return Ok((*major, *minor));
     }
     Err(Wrong {
         what: String::from("not a version of the toolkit's packages"),

@@ -83,6 +83,7 @@ fn source(key: &str, text: &Written<String>, out: &mut Findings) -> Option<Strin
         let title = format!("`{key}` is fetched without encryption");
         let hint = match key {
             "channels" => "whoever is in between chooses the version; `oceanid.lock` keeps it",
+            "nvidia" | "nvidia-key" => "what is fetched is signed, but others see what it is",
             _ => "what is fetched is compared with its SHA-256, but others see what it is",
         };
         out.push(Finding::warning(text.span(), title).hint(hint));

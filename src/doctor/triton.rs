@@ -160,3 +160,77 @@ pub fn diagnose(output: &Output, cluster: &Cluster, host: &Host) -> Vec<Finding>
     };
     found.map(finding).into_iter().collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::{CAUSES, diagnose};
+    use crate::remote::Output;
+
+    /// What Docker, Triton and oceanid's own checks say, and the cause that it shows.
+    const SAID: &[(&str, &str)] = &[
+        ("no-space", "write /var/lib/docker/tmp/GetImageBlob1: no space left on device"),
+        (
+            "no-image",
+            "Error response from daemon: manifest for nvcr.io/nvidia/tritonserver@sha256:0 not found: manifest unknown: manifest unknown",
+        ),
+        (
+            "no-registry",
+            "Error response from daemon: Get \"https://nvcr.io/v2/\": dial tcp: lookup nvcr.io: no such host",
+        ),
+        (
+            "driver-too-old",
+            "ERROR: This container was built for NVIDIA Driver Release 610.43 or later, but\n       version 580.82.07 was detected and compatibility mode is UNAVAILABLE.\nfailed to load 'a' version 1: Internal",
+        ),
+        (
+            "no-cdi-device",
+            "Error response from daemon: could not select device driver \"cdi\" with capabilities: []",
+        ),
+        (
+            "no-cdi-device",
+            "CDI device injection failed: unresolvable CDI devices nvidia.com/gpu=all",
+        ),
+        ("no-gpu", "it does not serve: Triton sees no GPU in its container"),
+        (
+            "gpu-memory",
+            "failed to load 'a' version 1: Internal: CUDA error: out of memory\nit does not serve: not ready: a",
+        ),
+        ("host-memory", "the kernel ended the container: it was out of memory"),
+        ("port-taken", "port 8000 of 127.0.0.1 is taken by python3 (process 7)"),
+        ("port-taken", "Bind for 127.0.0.1:8000 failed: port is already allocated"),
+        (
+            "not-loaded",
+            "it does not serve: not ready: a (not there when Triton started; it loads models at its start alone: systemctl restart x)",
+        ),
+        ("unknown-argument", "tritonserver: unrecognized option '--nonesuch=1'"),
+        ("permission", "the user 1000:1000 of Triton cannot read ./a/1"),
+        ("broken-model", "model `a`: config.pbtxt, line 2: a string does not end"),
+        (
+            "broken-model",
+            "E1124 20:11:11.1 1 model_lifecycle.cc:654] \"failed to load 'a' version 1: Internal: Protobuf parsing failed.\"",
+        ),
+    ];
+
+    #[test]
+    fn every_cause_is_known_by_what_is_said() {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("cluster.toml");
+        let cluster = crate::config::load(&file).expect("the example is valid").cluster;
+        let host = cluster.host("calypso").expect("a node of the example");
+        let found = |said: &str| {
+            let output = Output { status: 1, stderr: said.to_owned(), ..Output::default() };
+            diagnose(&output, &cluster, host)
+        };
+        for (name, said) in SAID {
+            let findings = found(said);
+            let [one] = findings.as_slice() else { panic!("{said}: {findings:?}") };
+            assert_eq!(one.name, *name, "{said}");
+            let text = format!("{} {}", one.cause, one.command);
+            assert!(!text.contains(['{', '}']), "something is not filled in: {text}");
+            assert!(said.contains(&one.evidence[0]), "{:?}", one.evidence);
+        }
+        assert!(found("some other trouble").is_empty());
+        let tried = |cause: &&super::Cause| SAID.iter().any(|(name, _)| *name == cause.name);
+        assert_eq!(CAUSES.iter().filter(tried).count(), CAUSES.len(), "one is never tried");
+    }
+}

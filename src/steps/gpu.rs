@@ -49,7 +49,7 @@ pub fn gpu(inputs: &Inputs<'_>) -> anyhow::Result<Step> {
     let mut step = Step::new("gpu");
     let wanted = match gpu.pods {
         Pods::Nothing => Vec::new(),
-        _ => manifests(gpu, &inputs.releases.pinned(&gpu.plugin)?)?,
+        _ => manifests(gpu, &inputs.releases.image(&gpu.plugin)?)?,
     };
     let kinds: Vec<_> = KINDS.iter().filter(|kind| HELD.contains(&kind.name)).collect();
     let survey = Arc::new(Survey::of_kinds(&kinds, &wanted));
@@ -82,7 +82,7 @@ fn proofs(step: &mut Step, inputs: &Inputs<'_>, gpu: &Gpu, host: &Host) -> anyho
             Some(Smi::Shows(cards)) => cards.first().map(|card| card.driver.as_str()),
             _ => None,
         };
-        let image = inputs.releases.pinned(&gpu.prove_image)?;
+        let image = inputs.releases.image(&gpu.prove_image)?;
         step.ensure(CudaPod::new(&host.name, image, driver.unwrap_or("new"), UP));
     }
     Ok(())

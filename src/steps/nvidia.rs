@@ -58,3 +58,6 @@ fn toolkit(step: &mut Step, sources: &Sources, version: &str) -> anyhow::Result<
     step.ensure(Pinned::new(&TOOLKIT, version).held().from_list(LIST));
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -25,6 +25,9 @@ const PROGRAM: &str = "/usr/local/lib/oceanid/tritonserver";
 const ENVIRONMENT: &str = "/etc/oceanid/triton.env";
 /// Variables that nobody but root may know.
 const SECRETS: &str = "/etc/oceanid/triton-secrets.env";
+/// What runs in the container first, where there are any: it puts them into the environment.
+const TAKE_SECRETS: &str =
+    "while IFS= read -r line; do export \"$line\"; done; exec tritonserver \"$@\"";
 /// The ports inside the container.
 const INSIDE: [u16; 3] = [8000, 8001, 8002];
 
@@ -36,6 +39,11 @@ pub fn triton(inputs: &Inputs<'_>) -> anyhow::Result<Step> {
     // Before anything is pulled or stopped: what would keep it from serving.
     step.ensure(Sound::that(format!("models {}", triton.models), checks::models(triton)));
     step.ensure(Sound::that("device nvidia.com/gpu=all", checks::device()));
+    let unit_file = format!("/etc/systemd/system/{UNIT}");
+    step.ensure(Sound::that(
+        "ports of Triton",
+        checks::ports(triton.ports, UNIT, &unit_file, CONTAINER),
+    ));
     let sources = &inputs.cluster.sources;
     let pull = Image::pulled(&image, triton.pull);
     step.ensure(match &sources.proxy {
@@ -46,11 +54,6 @@ pub fn triton(inputs: &Inputs<'_>) -> anyhow::Result<Step> {
     for file in &files {
         step.ensure(file.clone());
     }
-    let unit_file = format!("/etc/systemd/system/{UNIT}");
-    step.ensure(Sound::that(
-        "ports of Triton",
-        checks::ports(triton.ports, UNIT, &unit_file, CONTAINER),
-    ));
     let unit = files.iter().fold(Unit::running(UNIT), Unit::restarts_with);
     // Its start waits for Docker, and for nothing else.
     step.ensure(unit.within(std::time::Duration::from_secs(360)));
@@ -73,7 +76,8 @@ fn files(triton: &Triton, image: &str) -> anyhow::Result<Vec<File>> {
     if !triton.secrets.is_empty() {
         files.push(secrets(triton));
     }
-    let program = render(&TritonProgram { container: CONTAINER })?;
+    let secrets = (!triton.secrets.is_empty()).then_some(SECRETS);
+    let program = render(&TritonProgram { container: CONTAINER, secrets })?;
     files.push(File::new(PROGRAM, program).mode(0o755));
     let words = words(triton, image);
     let unit = TritonUnit { container: CONTAINER, program: PROGRAM, words: &words };
@@ -119,10 +123,13 @@ fn words(triton: &Triton, image: &str) -> Vec<String> {
     if !triton.environment.is_empty() {
         pair("--env-file", ENVIRONMENT.to_owned());
     }
-    if !triton.secrets.is_empty() {
-        pair("--env-file", SECRETS.to_owned());
+    if triton.secrets.is_empty() {
+        lines.push(vec![image.to_owned(), String::from("tritonserver")]);
+    } else {
+        let command = [image, "/bin/sh", "-c", TAKE_SECRETS, "tritonserver"];
+        lines.push(vec![String::from("--interactive")]);
+        lines.push(command.map(str::to_owned).into());
     }
-    lines.push(vec![image.to_owned(), String::from("tritonserver")]);
     lines.extend(arguments(triton).into_iter().map(|argument| vec![argument]));
     let quoted =
         |line: Vec<String>| line.iter().map(|text| word(text)).collect::<Vec<_>>().join(" ");

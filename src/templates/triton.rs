@@ -16,10 +16,12 @@ pub struct TritonUnit<'a> {
 
 /// `/usr/local/lib/oceanid/tritonserver`.
 #[derive(Debug, Template)]
-#[template(path = "tritonserver.sh", escape = "none")]
+#[template(path = "tritonserver", escape = "none")]
 pub struct TritonProgram<'a> {
     /// What its container is called.
     pub container: &'a str,
+    /// The file with the variables whose values are secrets, where there are any.
+    pub secrets: Option<&'a str>,
 }
 
 /// `/etc/apt/sources.list.d/docker.list`.

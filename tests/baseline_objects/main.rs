@@ -12,6 +12,7 @@ use oceanid::cluster::Cluster;
 use oceanid::config::parse;
 use oceanid::kube::object::{MANAGED_BY, MANAGER, Object};
 use oceanid::steps::baseline::manifests;
+use oceanid::steps::gpu;
 
 /// Kinds that no schema of Kubernetes knows: what brings them checks them.
 const CUSTOM: [&str; 6] = [
@@ -66,6 +67,22 @@ fn objects(cluster: &Cluster) -> Vec<Object> {
     manifests(cluster, &Charts::default()).expect("every manifest renders")
 }
 
+/// What clusters with a GPU get besides, whole or in turns.
+fn device_plugins() -> Vec<Object> {
+    let image = format!("nvcr.io/nvidia/k8s-device-plugin:v0.20.0@sha256:{}", "0".repeat(64));
+    let all = ["", "sharing = \"time-slicing\"\nreplicas = 4\n"].map(|lines| {
+        let text = format!(
+            "[cluster]\nname = \"lab\"\n[k3s]\nversion = \"v1.36.3+k3s1\"\n[[node]]\nname = \"one\"\n\
+             role = \"server\"\naddress = \"192.0.2.1\"\ngpu = true\n[gpu]\n{lines}"
+        );
+        let cluster = parse("cluster.toml", &text).expect("it is valid").cluster;
+        gpu::manifests(&cluster.gpu.expect("it is there"), &image).expect("it renders")
+    });
+    let [whole, turns] = &all;
+    assert_eq!((whole.len(), turns.len()), (3, 4), "turns take a configuration");
+    all.concat()
+}
+
 #[test]
 fn every_manifest_is_valid_for_the_oldest_and_the_newest_kubernetes() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -76,6 +93,11 @@ fn every_manifest_is_valid_for_the_oldest_and_the_newest_kubernetes() {
             fs::write(&file, object.body.to_string()).expect("the folder is ours");
             files.push((file, object.kind.name));
         }
+    }
+    for (number, object) in device_plugins().iter().enumerate() {
+        let file = folder.path().join(format!("gpu-{number}.json"));
+        fs::write(&file, object.body.to_string()).expect("the folder is ours");
+        files.push((file, object.kind.name));
     }
     assert!(files.len() > 100, "{}", files.len());
     let place =
@@ -113,6 +135,23 @@ fn everything_that_is_ours_says_so_and_every_version_is_pinned() {
                 assert_eq!(object.body["spec"]["failurePolicy"], "abort", "{object}");
             }
         }
+    }
+}
+
+#[test]
+fn a_device_plugin_has_what_it_needs_and_nothing_else() {
+    let all = device_plugins();
+    assert!(all.iter().all(|object| object.mark("labels", MANAGED_BY) == Some(MANAGER)));
+    for object in all.iter().filter(|object| object.kind.name == "DaemonSet") {
+        let pod = &object.body["spec"]["template"]["spec"];
+        assert_eq!(pod["runtimeClassName"], "nvidia");
+        assert_eq!(pod["automountServiceAccountToken"], false);
+        let container = &pod["containers"][0];
+        assert!(container["image"].as_str().is_some_and(|image| image.contains("@sha256:")));
+        assert!(container["securityContext"]["privileged"].is_null());
+        assert_eq!(container["securityContext"]["allowPrivilegeEscalation"], false);
+        let selector = &object.body["spec"]["selector"]["matchLabels"];
+        assert_eq!(*selector, object.body["spec"]["template"]["metadata"]["labels"]);
     }
 }
 

@@ -3,6 +3,7 @@
 mod access;
 mod baseline;
 mod exit;
+mod gpu;
 mod harden;
 mod k3s;
 mod reserve;

@@ -120,8 +120,8 @@ fn new_enough(gpu: &Gpu, version: &str, needed: &Needed<'_>, facts: &Facts) -> a
         Some(wanted) if wanted != runs => bail!(
             "driver {version} runs, but cluster.toml says `driver = \"{wanted}\"`\n\
              a driver in use is not replaced: new libraries do not speak with the old module, and \
-             whatever runs on the GPU loses it\n{}",
-            commands(facts, wanted)
+             whatever runs on the GPU loses it\n\
+             replace it yourself and reboot, or say `driver = \"{runs}\"` in `[gpu]`"
         ),
         _ => Ok(()),
     }
@@ -131,26 +131,51 @@ fn is_ubuntu(facts: &Facts) -> bool {
     facts.os == "ubuntu"
 }
 
-/// What is to be typed on the host.
-fn commands(facts: &Facts, branch: u32) -> String {
-    let lines = if is_ubuntu(facts) {
-        format!(
-            "  apt-get update\n  apt-get install {}\n  reboot",
-            packages(facts, branch).join(" ")
-        )
-    } else {
-        format!(
-            "  (`contrib non-free non-free-firmware` must be among the components in \
-             /etc/apt/sources.list or /etc/apt/sources.list.d/debian.sources)\n  \
-             apt-get update\n  apt-get install {}\n  reboot",
-            packages(facts, branch)
-                .iter()
-                .map(|name| format!("'{name}={branch}.*'"))
-                .collect::<Vec<_>>()
-                .join(" ")
-        )
-    };
-    format!("what installs it on that host:\n{lines}\nor `driver = \"{branch}\"` in `[gpu]`")
+/// The branch that a release of Debian has of its own.
+fn of_debian(facts: &Facts) -> Option<u32> {
+    match facts.os_version.as_str() {
+        "12" => Some(535),
+        "13" => Some(550),
+        _ => None,
+    }
+}
+
+/// What is to be typed on the host for a driver of at least that branch, and what says it in cluster.toml.
+fn commands(facts: &Facts, least: u32) -> String {
+    if is_ubuntu(facts) {
+        // The oldest that its present releases have.
+        let branch = least.max(535);
+        return typed(&packages(facts, branch).join(" "), branch);
+    }
+    match of_debian(facts) {
+        Some(branch) if branch < least => format!(
+            "Debian {} has no newer one than {branch}: \
+             https://docs.nvidia.com/datacenter/tesla/driver-installation-guide tells of NVIDIA's own packages",
+            facts.os_version
+        ),
+        branch => {
+            let packages = [&[headers(facts).to_owned()], &packages(facts, least)[..]].concat();
+            format!("{CONTRIB}{}", typed(&packages.join(" "), branch.unwrap_or(least)))
+        }
+    }
+}
+
+const CONTRIB: &str = "Debian has it in `contrib` and `non-free`, which must be among the components \
+    in /etc/apt/sources.list or /etc/apt/sources.list.d/debian.sources\n";
+
+fn typed(packages: &str, branch: u32) -> String {
+    format!(
+        "what installs it on that host:\n  apt-get update\n  apt-get install {packages}\n  reboot\n\
+         or have it installed: `driver = \"{branch}\"` in `[gpu]`"
+    )
+}
+
+fn headers(facts: &Facts) -> &'static str {
+    match (is_ubuntu(facts), facts.machine.as_str()) {
+        (true, _) => "linux-headers-generic",
+        (false, "aarch64") => "linux-headers-arm64",
+        (false, _) => "linux-headers-amd64",
+    }
 }
 
 /// The packages of the distribution, without a desktop. Ubuntu has the branch in their names.
@@ -184,14 +209,9 @@ fn no_driver(smi: &Smi, seen: &facts::Gpu, facts: &Facts, needed: &Needed<'_>) -
 }
 
 fn install(step: &mut Step, branch: u32, facts: &Facts) {
-    let headers = match (is_ubuntu(facts), facts.machine.as_str()) {
-        (true, _) => "linux-headers-generic",
-        (false, "aarch64") => "linux-headers-arm64",
-        (false, _) => "linux-headers-amd64",
-    };
     let packages = packages(facts, branch);
     let names: Vec<&str> = packages.iter().map(String::as_str).collect();
-    step.ensure(Pinned::new(&names, &format!("{branch}.*")).with(headers));
+    step.ensure(Pinned::new(&names, &format!("{branch}.*")).with(headers(facts)));
     step.ensure(Command::new(
         "driver of the GPU",
         "load it, and have nvidia-smi answer",

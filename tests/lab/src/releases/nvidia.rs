@@ -32,7 +32,7 @@ impl Releases {
                 .with_context(|| format!("cannot build the package `{name}`"))?;
             let file = format!("{name}_{VERSION}_amd64.deb");
             let sum = hex::encode(Sha256::digest(&bytes));
-            writeln!(list, "{control}Filename: ./{file}\nSize: {}\nSHA256: {sum}\n", bytes.len())?;
+            writeln!(list, "{control}Filename: {file}\nSize: {}\nSHA256: {sum}\n", bytes.len())?;
             self.add(&format!("/nvidia/deb/amd64/{file}"), bytes);
         }
         let sum = hex::encode(Sha256::digest(&list));

@@ -15,6 +15,10 @@ const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 
+/// This machine's shell, and what it is linked with.
+const SHELL: [&str; 3] =
+    ["/bin/dash", "/lib/x86_64-linux-gnu/libc.so.6", "/lib64/ld-linux-x86-64.so.2"];
+
 impl Releases {
     /// Adds the image `repository:tag`, whose `/usr/bin/NAME` is `program`; its digest.
     ///
@@ -70,10 +74,18 @@ fn layer(name: &str, program: &Path) -> Result<Vec<u8>> {
     let place = root.join("usr/bin").join(name);
     fs::copy(program, &place).with_context(|| format!("cannot copy `{}`", program.display()))?;
     fs::set_permissions(&place, fs::Permissions::from_mode(0o755))?;
+    let mut all = vec!["usr", "tmp"];
+    for file in SHELL {
+        let place = root.join(file.trim_start_matches('/'));
+        fs::create_dir_all(place.parent().context("a file of a folder")?)?;
+        fs::copy(file, &place).with_context(|| format!("cannot copy `{file}`"))?;
+    }
+    fs::rename(root.join("bin/dash"), root.join("bin/sh"))?;
+    all.extend(["bin", "lib", "lib64"]);
     let archive = root.join("layer.tar").display().to_string();
     let folder = root.display().to_string();
     let owner = ["--owner=0", "--group=0", "--mtime=@0", "--sort=name"];
-    run("tar", &[&owner[..], &["-C", &folder, "-cf", &archive, "usr", "tmp"]].concat())?;
+    run("tar", &[&owner[..], &["-C", &folder, "-cf", &archive], &all].concat())?;
     Ok(fs::read(archive)?)
 }
 

@@ -3,6 +3,7 @@
 use super::{LIBRARIES, TOOLKIT, cards, library, println};
 use std::fmt::Write as _;
 use std::fs;
+use std::path::Path;
 use std::process::ExitCode;
 
 /// Acts as the program.
@@ -49,8 +50,10 @@ fn generate(rest: &[&str]) -> ExitCode {
         None => fail(&format!("flag provided but not defined: {}", rest.join(" "))),
         Some(path) => {
             // The name says the format: without it, it is added.
-            let path =
-                if path.ends_with(".yaml") { path.to_owned() } else { format!("{path}.yaml") };
+            let path = match Path::new(path).extension() {
+                Some(kind) if kind == "yaml" => (*path).to_owned(),
+                _ => format!("{path}.yaml"),
+            };
             let folder = path.rsplit_once('/').map_or("/", |(folder, _)| folder);
             match fs::create_dir_all(folder).and_then(|()| fs::write(&path, text)) {
                 Ok(()) => ExitCode::SUCCESS,

@@ -1,17 +1,16 @@
 //! Triton's HTTP API, and its metrics.
 
 use super::models::{Control, Repository, State};
-use http_body_util::Full;
-use hyper::body::{Bytes, Incoming};
-use hyper::{Method, Request, Response, StatusCode};
+use crate::web::{self, Body};
+use hyper::body::Incoming;
+use hyper::{Method, Request, Response};
 use serde_json::json;
-use std::convert::Infallible;
 use std::future::Future;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::sync::Mutex;
 
-type Answer = Response<Full<Bytes>>;
+type Answer = Response<Body>;
 
 /// Serves the API for ever.
 pub async fn serve(listener: TcpListener, repository: Arc<Mutex<Repository>>) {
@@ -26,49 +25,40 @@ pub async fn serve(listener: TcpListener, repository: Arc<Mutex<Repository>>) {
 pub async fn serve_metrics(listener: TcpListener) {
     accept(listener, |request: Request<Incoming>| async move {
         if request.uri().path() != "/metrics" {
-            return text(StatusCode::NOT_FOUND, String::new());
+            return web::plain(404, "");
         }
         let mut lines = String::from("# TYPE nv_inference_request_success counter\n");
         if super::has_gpu() {
             lines += "# TYPE nv_gpu_memory_total_bytes gauge\n\
                       nv_gpu_memory_total_bytes{gpu_uuid=\"GPU-11111111-2222-3333-4444-555555555555\"} 25757220864.000000\n";
         }
-        text(StatusCode::OK, lines)
+        web::plain(200, &lines)
     })
     .await;
 }
 
 async fn accept<F, A>(listener: TcpListener, answer: F)
 where
-    F: Fn(Request<Incoming>) -> A + Clone + Send + 'static,
+    F: Fn(Request<Incoming>) -> A + Clone + Send + Sync + 'static,
     A: Future<Output = Answer> + Send + 'static,
 {
     loop {
-        let Ok((stream, _)) = listener.accept().await else { continue };
-        let answer = answer.clone();
-        let service = hyper::service::service_fn(move |request| {
-            let answer = answer(request);
-            async move { Ok::<_, Infallible>(answer.await) }
-        });
-        let io = hyper_util::rt::TokioIo::new(stream);
-        tokio::spawn(async move {
-            // A client that goes away in the middle is its own affair.
-            let _ = hyper::server::conn::http1::Builder::new().serve_connection(io, service).await;
-        });
+        if let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(web::serve(stream, answer.clone()));
+        }
     }
 }
 
 async fn answer(request: &Request<Incoming>, repository: &mut Repository) -> Answer {
     let path: Vec<&str> = request.uri().path().trim_matches('/').split('/').collect();
-    let empty = |good: bool| {
-        text(if good { StatusCode::OK } else { StatusCode::BAD_REQUEST }, String::new())
-    };
+    let empty = |good: bool| web::plain(if good { 200 } else { 400 }, "");
     match (request.method(), path.as_slice()) {
         (&Method::GET, ["v2", "health", "live"]) => empty(true),
         (&Method::GET, ["v2", "health", "ready"]) => {
             empty(repository.models.values().all(|state| *state == State::Ready))
         }
-        (&Method::GET, ["v2"]) => object(
+        (&Method::GET, ["v2"]) => web::json(
+            200,
             &json!({ "name": "triton", "version": "2.71.0", "extensions": ["model_repository"] }),
         ),
         (&Method::GET, ["v2", "models", name, "ready"]) => {
@@ -81,12 +71,12 @@ async fn answer(request: &Request<Incoming>, repository: &mut Repository) -> Ans
                     json!({ "name": name, "version": "1", "state": "UNAVAILABLE", "reason": why })
                 }
             });
-            object(&all.collect())
+            web::json(200, &all.collect())
         }
         (&Method::POST, ["v2", "repository", "models", name, verb @ ("load" | "unload")]) => {
             if repository.control != Control::Explicit {
                 let why = "explicit model load / unload is not allowed if polling is enabled";
-                return text(StatusCode::BAD_REQUEST, json!({ "error": why }).to_string());
+                return web::json(400, &json!({ "error": why }));
             }
             if *verb == "unload" {
                 repository.models.remove(*name);
@@ -95,16 +85,6 @@ async fn answer(request: &Request<Incoming>, repository: &mut Repository) -> Ans
             }
             empty(true)
         }
-        _ => text(StatusCode::NOT_FOUND, json!({ "error": "Not Found" }).to_string()),
+        _ => web::json(404, &json!({ "error": "Not Found" })),
     }
-}
-
-fn object(value: &serde_json::Value) -> Answer {
-    text(StatusCode::OK, value.to_string())
-}
-
-fn text(status: StatusCode, body: String) -> Answer {
-    let mut answer = Response::new(Full::new(Bytes::from(body)));
-    *answer.status_mut() = status;
-    answer
 }

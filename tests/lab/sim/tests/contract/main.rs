@@ -12,6 +12,7 @@ mod commands;
 mod datastore;
 mod ground;
 mod network;
+mod nvidia;
 mod refusals;
 mod server;
 mod servers;
