@@ -70,13 +70,22 @@ pub enum Command {
     /// Check cluster.toml, without contacting anyone
     #[command(after_help = "Example:\n  oceanid validate -f staging.toml")]
     Validate,
-    /// Explain the keys of cluster.toml
+    /// Explain the keys of cluster.toml, the steps, the exit codes
     #[command(
-        after_help = "Examples:\n  oceanid docs\n  oceanid docs k3s\n  oceanid docs node.jump"
+        after_help = "Examples:\n  oceanid docs\n  oceanid docs k3s\n  oceanid docs node.jump\n  oceanid docs \
+                      steps\n  oceanid docs k3s-agent\n  oceanid docs exit-codes"
     )]
     Docs {
-        /// A section or a key; everything when left out
-        key: Option<String>,
+        /// A section, a key or a step, `steps` or `exit-codes`; every key when left out
+        #[arg(add = ArgValueCandidates::new(complete::topics))]
+        topic: Option<String>,
+    },
+    /// Explain an error or a cause by the word that it is shown with
+    #[command(after_help = "Examples:\n  oceanid explain\n  oceanid explain host-key-changed")]
+    Explain {
+        /// The word after `oceanid explain` in the error; all of them when left out
+        #[arg(add = ArgValueCandidates::new(complete::codes))]
+        code: Option<String>,
     },
     /// Show what the hosts are
     #[command(after_help = "Example:\n  oceanid facts calypso --json")]

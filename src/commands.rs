@@ -125,7 +125,8 @@ async fn run(cli: Cli, stop: Arc<Stop>) -> anyhow::Result<Exit> {
     match cli.command {
         Command::Init(wanted) => init::run(global, wanted).await,
         Command::Validate => validate::run(global),
-        Command::Docs { key } => docs::run(key.as_deref()),
+        Command::Docs { topic } => docs::run(topic.as_deref()),
+        Command::Explain { code } => docs::explain(code.as_deref()),
         Command::Facts { nodes } => facts::run(&Context::new(global, stop)?, nodes).await,
         Command::Plan { target, diff, detailed_exitcode } => {
             plan::run(&Context::new(global, stop)?, target, diff, detailed_exitcode).await

@@ -9,7 +9,8 @@ use clap_complete::env::{Bash, EnvCompleter, Fish, Shells, Zsh};
 use toml::de::DeTable;
 
 use crate::cli::{Cli, Shell};
-use crate::{cloudflare, steps};
+use crate::config::reference::SECTIONS;
+use crate::{cloudflare, explain, steps};
 
 /// The variable by which a shell's script asks for what fits.
 const ASKED: &str = "OCEANID_COMPLETE";
@@ -63,6 +64,24 @@ pub fn steps() -> Vec<CompletionCandidate> {
         .chain([beside])
         .map(|(name, about)| CompletionCandidate::new(name).help(Some(about.into())))
         .collect()
+}
+
+/// What `oceanid docs` explains.
+#[must_use]
+pub fn topics() -> Vec<CompletionCandidate> {
+    let sections = SECTIONS.iter().map(|section| section.name.as_str());
+    let steps = steps::ALL.iter().map(|entry| entry.name);
+    let mut topics: Vec<&str> = sections.chain(steps).chain(["steps", "exit-codes"]).collect();
+    topics.sort_unstable();
+    topics.dedup();
+    topics.into_iter().map(CompletionCandidate::new).collect()
+}
+
+/// What `oceanid explain` explains.
+#[must_use]
+pub fn codes() -> Vec<CompletionCandidate> {
+    let known = explain::all();
+    known.map(|one| CompletionCandidate::new(one.code).help(Some(one.means.into()))).collect()
 }
 
 /// The file that the typed line names, or would take.

@@ -1,4 +1,4 @@
-//! The reference of cluster.toml's keys, made from the types.
+//! The reference: the keys of cluster.toml, made from the types; the steps; the exit codes.
 
 use std::fmt::Write;
 
@@ -7,11 +7,14 @@ use serde_json::Value;
 
 use crate::config::reference::{Key, Kind, Need, SECTIONS};
 use crate::config::suggest::{closest, either};
+use crate::report::Exit;
+
+mod steps;
 
 /// The width of the text.
 const COLUMNS: usize = 80;
 
-/// Explains one key, one section, or without `key` all of them.
+/// Explains one key, section or step, `steps` or `exit-codes`; without `key` every key.
 ///
 /// # Errors
 /// When there is no such key: then with the closest one.
@@ -21,6 +24,20 @@ pub fn render(key: Option<&str>) -> anyhow::Result<String> {
         return Ok(all.join("\n"));
     };
     let plain = path.trim_matches(['[', ']', '.', '`']);
+    match plain {
+        "steps" => return Ok(steps::all()),
+        "exit-codes" => return Ok(exit_codes()),
+        _ => {}
+    }
+    let step = steps::find(plain).map(|(entry, more)| steps::one(entry, more));
+    match (key_or_section(path, plain), step) {
+        (Ok(keys), Some(step)) => Ok(format!("{keys}\n{step}")),
+        (Err(_), Some(step)) => Ok(step),
+        (keys, None) => keys,
+    }
+}
+
+fn key_or_section(path: &str, plain: &str) -> anyhow::Result<String> {
     if let Some(found) = SECTIONS.iter().find(|key| key.name == plain) {
         return Ok(section(found));
     }
@@ -31,6 +48,28 @@ pub fn render(key: Option<&str>) -> anyhow::Result<String> {
         bail!(unknown(path, plain));
     }
     Ok(found.iter().map(|(path, key)| entry(path, key)).collect::<Vec<_>>().join("\n"))
+}
+
+/// What the exit status says.
+fn exit_codes() -> String {
+    let mut text = String::from("What oceanid's exit status says:\n\n");
+    for exit in Exit::ALL {
+        row(&mut text, &exit.code().to_string(), exit.meaning(), 3);
+    }
+    let status =
+        "`oceanid status` has 1 where something is not well, and 3 only if no node can be reached.";
+    text.push('\n');
+    wrap(&mut text, status, 0);
+    text
+}
+
+/// `name` and what it is, beside each other.
+fn row(out: &mut String, name: &str, about: &str, width: usize) {
+    let (first, rest) = (format!("  {name:width$}  "), " ".repeat(width + 4));
+    let options = textwrap::Options::new(COLUMNS).initial_indent(&first).subsequent_indent(&rest);
+    for line in textwrap::wrap(about, options) {
+        let _ = writeln!(out, "{line}");
+    }
 }
 
 /// Every key below a section, with its path.
@@ -45,12 +84,13 @@ fn unknown(typed: &str, plain: &str) -> String {
     let paths: Vec<String> = paths().map(|(path, _)| path).collect();
     let sections = SECTIONS.iter().map(|key| key.name.as_str());
     let names = paths.iter().filter_map(|path| path.split_once('.')).map(|(_, name)| name);
-    let known = sections.chain(paths.iter().map(String::as_str)).chain(names);
+    let steps = crate::steps::ALL.iter().map(|entry| entry.name).chain(["steps", "exit-codes"]);
+    let known = sections.chain(paths.iter().map(String::as_str)).chain(names).chain(steps);
     let hint = match closest(plain, known) {
         Some(meant) => format!("did you mean `{meant}`?"),
         None => "`oceanid docs` explains every key".to_owned(),
     };
-    format!("there is no key `{typed}` in cluster.toml\n  hint: {hint}")
+    format!("there is no key `{typed}` in cluster.toml, and no step of that name\n  hint: {hint}")
 }
 
 fn section(section: &Key) -> String {

@@ -19,6 +19,7 @@ use crate::secret::Endpoint;
 use crate::step::Step;
 use crate::steps::{self, Inputs, Servers, Terms, Wave};
 
+pub use fitness::Unfit;
 pub use selection::{OldNodes, Selection};
 
 mod across;

@@ -13,6 +13,7 @@ pub mod config;
 pub mod docs;
 pub mod doctor;
 pub mod engine;
+pub mod explain;
 pub mod exposure;
 pub mod facts;
 pub mod firewall;

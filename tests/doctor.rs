@@ -382,7 +382,8 @@ fn a_certificate_that_is_over_shows_before_anything_fails(operator: &Operator) {
 
 /// The same text whatever the lengths of addresses and the time: unwrapped, and with names for them.
 fn snapshot(name: &str, told: &str) {
-    let begins = ["cause:", "evidence:", "try:", "caused by:", "hint:", "its last", "error:"];
+    let begins =
+        ["cause:", "evidence:", "try:", "more:", "caused by:", "hint:", "its last", "error:"];
     let mut plain = String::new();
     for line in told.lines() {
         let text = line.trim_start();

@@ -62,6 +62,7 @@ async fn every_rendered_script_is_clean_by_shellcheck_and_parses_in_dash_and_bas
         scripts.add(format!("facts.{role:?}"), facts::script(role).text());
         scripts.add(format!("facts.gpu.{role:?}"), facts::script_with_gpu(role).text());
     }
+    scripts.add(String::from("init"), oceanid::init::sight::script().text());
     scripts.doctor();
     let cluster = cluster();
     for host in &cluster.hosts {

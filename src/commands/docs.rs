@@ -1,12 +1,19 @@
-//! `oceanid docs`: the keys of cluster.toml.
+//! `oceanid docs` and `oceanid explain`: what is to be known without a network.
 
 use super::context::Usage;
 use super::print;
 use crate::report::Exit;
 
-/// Prints the reference of a key, or of all.
-pub fn run(key: Option<&str>) -> anyhow::Result<Exit> {
-    let text = crate::docs::render(key).map_err(|error| Usage(error.to_string()))?;
+/// Prints what is known of a topic, or of every key.
+pub fn run(topic: Option<&str>) -> anyhow::Result<Exit> {
+    let text = crate::docs::render(topic).map_err(|error| Usage(error.to_string()))?;
+    print(&text)?;
+    Ok(Exit::Done)
+}
+
+/// Prints the explanation of an error, or of all.
+pub fn explain(code: Option<&str>) -> anyhow::Result<Exit> {
+    let text = crate::explain::render(code).map_err(|error| Usage(error.to_string()))?;
     print(&text)?;
     Ok(Exit::Done)
 }

@@ -29,7 +29,7 @@ pub async fn run(context: &Context, nodes: Vec<String>) -> anyhow::Result<Exit> 
 fn out_of_reach(host: &str, error: &anyhow::Error) -> Finding {
     let failure = Failure::new(Some(host), error);
     Finding {
-        name: "unreachable",
+        name: failure.codes.first().copied().unwrap_or("unreachable"),
         cause: failure.message,
         evidence: failure.causes,
         command: failure.hint.unwrap_or_else(|| format!("`oceanid facts {host}`")),

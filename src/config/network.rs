@@ -131,6 +131,7 @@ fn addresses(node: &NodeSection) -> Vec<(&'static str, IpAddr, Range<usize>)> {
 }
 
 /// Whether only hosts of the same site reach an address: RFC 1918, CGNAT, link-local, ULA.
+#[must_use]
 pub fn is_private(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => {

@@ -17,14 +17,26 @@ mod tests;
 /// Why a host is not fit.
 #[derive(Debug, PartialEq, Eq)]
 struct Fault {
+    /// What `oceanid explain` knows it by.
+    code: &'static str,
     what: String,
     hint: String,
 }
 
 impl Fault {
-    fn new(what: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { what: what.into(), hint: hint.into() }
+    fn new(code: &'static str, what: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { code, what: what.into(), hint: hint.into() }
     }
+}
+
+/// A host that cannot be what cluster.toml makes of it; its faults are the cause.
+#[derive(Debug, thiserror::Error)]
+#[error("`{host}` is not fit for k3s as cluster.toml wants it")]
+pub struct Unfit {
+    /// The host's name.
+    pub host: String,
+    /// What `oceanid explain` knows its faults by.
+    pub codes: Vec<&'static str>,
 }
 
 /// Interfaces that k3s or a network plugin makes, and whose addresses lie within the cluster's networks.
@@ -59,10 +71,12 @@ pub fn judge<R>(
 
 /// All of a host's faults as one error.
 fn error(name: &str, faults: Vec<Fault>) -> anyhow::Error {
+    let mut codes: Vec<&'static str> = faults.iter().map(|fault| fault.code).collect();
+    codes.dedup();
     let (what, hints): (Vec<String>, Vec<String>) =
         faults.into_iter().map(|fault| (fault.what, fault.hint)).unzip();
     anyhow!("{}\nhint: {}", what.join("; "), hints.join("; "))
-        .context(format!("`{name}` is not fit for k3s as cluster.toml wants it"))
+        .context(Unfit { host: name.to_owned(), codes })
 }
 
 fn faults(cluster: &Cluster, host: &Host, facts: &Facts) -> Vec<Fault> {
@@ -100,6 +114,7 @@ fn overlaps(cluster: &Cluster, interfaces: &[(&str, IpNet)]) -> Vec<Fault> {
         .filter(|((_, network), (_, own))| meets(network, &own.trunc()))
         .map(|((key, network), (name, own))| {
             Fault::new(
+                "network-overlap",
                 format!(
                     "its interface `{name}` is in {}, which overlaps `{key}` {network}",
                     own.trunc()
@@ -118,13 +133,22 @@ fn address(host: &Host, interfaces: &[(&str, IpNet)]) -> Option<Fault> {
     if let Some(wanted) = &host.interface
         && interfaces.iter().all(|(name, _)| name != wanted)
     {
-        return Some(Fault::new(format!("no interface `{wanted}` with an address is there"), hint));
+        return Some(Fault::new(
+            "no-such-address",
+            format!("no interface `{wanted}` with an address is there"),
+            hint,
+        ));
     }
     let ip = host.node_ip?;
     let owner = interfaces.iter().find(|(_, own)| own.addr() == ip).map(|(name, _)| *name);
     match (owner, &host.interface) {
-        (None, _) => Some(Fault::new(format!("no interface has the `node-ip` {ip}"), hint)),
+        (None, _) => Some(Fault::new(
+            "no-such-address",
+            format!("no interface has the `node-ip` {ip}"),
+            hint,
+        )),
         (Some(owner), Some(wanted)) if owner != wanted => Some(Fault::new(
+            "no-such-address",
             format!("the `node-ip` {ip} is on `{owner}`, not on the `interface` `{wanted}`"),
             hint,
         )),
@@ -136,6 +160,7 @@ fn wireguard(cluster: &Cluster, facts: &Facts) -> Option<Fault> {
     let missing = cluster.k3s.wants_wireguard() && !facts.has_wireguard && !facts.container;
     missing.then(|| {
         Fault::new(
+            "no-wireguard",
             format!("its kernel {} has no WireGuard, which `wireguard-native` needs", facts.kernel),
             "the kernels of Debian and Ubuntu have it; `flannel-backend = \"vxlan\"` does without, \
              and does not encrypt",
@@ -165,6 +190,7 @@ fn cgroups(cluster: &Cluster, host: &Host, facts: &Facts) -> Option<Fault> {
     let refused = old && !allowed && cluster.k3s.refuses_old_cgroups();
     refused.then(|| {
         Fault::new(
+            "cgroup-v1",
             format!("it has cgroups of version 1, and k3s {} wants version 2", cluster.k3s.version),
             "boot it with `systemd.unified_cgroup_hierarchy=1`, or set \
              `kubelet-arg = [\"fail-cgroupv1=false\"]`",
@@ -195,6 +221,7 @@ fn beyond_routes(
     let apart = cluster.k3s.flannel_backend == "host-gw" && !own.contains(&their.addr());
     apart.then(|| {
         Fault::new(
+            "not-one-network",
             format!(
                 "`host-gw` needs every node on one network; this is in {}, `{}` has {}",
                 own.trunc(),

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use super::failure::paragraphs;
 use super::text::{COLUMNS, Style};
 use crate::doctor::Finding;
+use crate::explain;
 
 /// Writes what was found on one host; without findings one calm line with `calm`.
 ///
@@ -37,5 +38,28 @@ pub(super) fn write(
         paragraphs(out, "    evidence: ", "      ", line, columns)?;
     }
     let first = format!("    {} ", style.cyan("try:"));
-    paragraphs(out, &first, "      ", &finding.command, columns)
+    paragraphs(out, &first, "      ", &finding.command, columns)?;
+    more(&[finding.name], out, "    ", style, columns)
+}
+
+/// Says where more is to be read of `codes`.
+pub(super) fn more(
+    codes: &[&str],
+    out: &mut dyn Write,
+    indent: &str,
+    style: Style,
+    columns: usize,
+) -> io::Result<()> {
+    debug_assert!(
+        codes.iter().all(|code| explain::find(code).is_some()),
+        "no explanation: {codes:?}"
+    );
+    if codes.is_empty() {
+        return Ok(());
+    }
+    let commands: Vec<String> =
+        codes.iter().map(|code| format!("`oceanid explain {code}`")).collect();
+    let first = format!("{indent}{} ", style.cyan("more:"));
+    let rest = format!("{indent}      ");
+    paragraphs(out, &first, &rest, &commands.join(", "), columns)
 }

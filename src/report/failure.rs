@@ -7,10 +7,12 @@ use serde::Serialize;
 
 use super::diagnosis;
 use super::hint::{self, Explained};
+use super::kind::Kind;
 use super::text::{Place, Style, clean, count, last_written};
 use crate::config::Invalid;
 use crate::doctor::{Diagnosed, Finding};
 use crate::engine::{ChangeFailed, Interrupted, NotHeld, NotPutBack, PutBack};
+use crate::fleet::Unfit;
 use crate::guard::{TakenBack, Unconfirmed};
 use crate::lock::Held;
 use crate::releases::NoSums;
@@ -20,55 +22,6 @@ use crate::remote::{Output, RemoteError};
 const SHOWN_LINES: usize = 20;
 /// Up to this many lines of output are the cause itself.
 const SHORT: usize = 3;
-
-/// What kind of error it is; the names are part of the JSON schema.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Kind {
-    /// No connection within the deadline.
-    Unreachable,
-    /// A connection, and then nothing.
-    Silent,
-    /// What answers cannot be used.
-    Unusable,
-    /// None of our keys is accepted.
-    Authentication,
-    /// The host key is not known.
-    HostKeyUnknown,
-    /// The host key is another one than the known one.
-    HostKeyChanged,
-    /// The host key was withdrawn.
-    HostKeyRevoked,
-    /// We cannot become root.
-    Privilege,
-    /// A script ran into its deadline.
-    Deadline,
-    /// The connection broke.
-    Lost,
-    /// Something on this machine.
-    Local,
-    /// A change did not end well.
-    ChangeFailed,
-    /// A change ended well and yet is not true.
-    NotHeld,
-    /// Another run has the host.
-    Held,
-    /// The host's guard took a step back.
-    TakenBack,
-    /// A unit that ran did not come up, and has what it had before.
-    PutBack,
-    /// A unit that ran did not come up, and what it had before did not either.
-    NotPutBack,
-    /// Nobody gets in any more since a guarded step.
-    Unconfirmed,
-    /// The operator stopped the run.
-    Interrupted,
-    /// cluster.toml is wrong.
-    Configuration,
-    /// Anything else.
-    #[default]
-    Other,
-}
 
 /// Something to know about an error: a fingerprint, the keys that were tried.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -85,6 +38,8 @@ pub struct Detail {
 pub struct Failure {
     /// What kind of error it is.
     pub kind: Kind,
+    /// What `oceanid explain` knows of it.
+    pub codes: Vec<&'static str>,
     /// What failed.
     pub message: String,
     /// What else there is to know.
@@ -109,6 +64,7 @@ impl Failure {
         if let Some(invalid) = error.downcast_ref::<Invalid>() {
             return Self {
                 kind: Kind::Configuration,
+                codes: Kind::Configuration.code().into_iter().collect(),
                 message: invalid.to_string(),
                 ..Self::default()
             };
@@ -116,6 +72,7 @@ impl Failure {
         let explained = explain(host, error);
         let mut failure = Self {
             kind: explained.kind,
+            codes: explained.kind.code().into_iter().collect(),
             message: String::new(),
             details: explained.details,
             causes: Vec::new(),
@@ -124,6 +81,9 @@ impl Failure {
             hint: explained.hint,
             prefix: None,
         };
+        if let Some(unfit) = error.downcast_ref::<Unfit>() {
+            failure.codes.extend(&unfit.codes);
+        }
         // Found out after the error, in whose words it speaks.
         let diagnosed = error.downcast_ref::<Diagnosed>();
         failure.findings.extend(diagnosed.iter().flat_map(|found| found.findings.clone()));
@@ -211,6 +171,10 @@ impl Failure {
         if let Some(text) = &self.hint {
             let first = format!("  {} ", style.cyan("hint:"));
             paragraphs(out, &first, "        ", text, columns)?;
+        }
+        // What points into cluster.toml says more than an explanation could.
+        if self.kind != Kind::Configuration {
+            diagnosis::more(&self.codes, out, "  ", style, columns)?;
         }
         Ok(())
     }

@@ -6,7 +6,8 @@ use crate::lock::Held;
 use crate::releases::NoSums;
 use crate::remote::RemoteError;
 
-use super::failure::{Detail, Kind};
+use super::failure::Detail;
+use super::kind::Kind;
 
 /// The status of a script that the kernel killed: 128 + SIGKILL.
 const KILLED: i32 = 137;

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::failure::{Failure, Failures, Kind};
+use super::failure::{Failure, Failures};
+use super::kind::Kind;
 use super::text::{self, Style, clean, count, duration, fit, pad};
 use super::throttle::Throttle;
 use super::{Deed, Event, Totals};

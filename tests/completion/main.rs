@@ -1,4 +1,5 @@
 //! What a tab offers in bash, zsh and fish, each asked for real; and the manual pages.
+#![expect(clippy::panic, reason = "a test")]
 
 use std::fs;
 use std::os::unix::fs::symlink;

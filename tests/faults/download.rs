@@ -28,8 +28,9 @@ fn unwrapped(stderr: &str) -> String {
     for line in stderr.lines().skip_while(|line| !line.starts_with("error: ")) {
         let words = line.trim_start();
         let indent = line.len() - words.len();
-        let label =
-            ["caused by:", "hint:", "its last"].iter().any(|label| words.starts_with(label));
+        let label = ["caused by:", "hint:", "more:", "its last"]
+            .iter()
+            .any(|label| words.starts_with(label));
         let goes_on = indent > 1 && indent != 4 && !label;
         text.push_str(if goes_on { " " } else { "\n" });
         text.push_str(if goes_on { words } else { line });

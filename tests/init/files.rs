@@ -1,5 +1,6 @@
 //! What `init` does with files and without a terminal: no host is needed for it.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -66,7 +67,7 @@ fn what_cannot_be_asked_or_read_is_refused_before_any_host_is_contacted() {
     ] {
         let (status, said) = run(folder.path(), &arguments);
         assert_eq!(status, code, "{arguments:?}: {said}");
-        all.push_str(&format!("$ oceanid init {}\n{said}\n", arguments.join(" ")));
+        let _ = write!(all, "$ oceanid init {}\n{said}\n", arguments.join(" "));
     }
     insta::with_settings!({filters => vec![(r"within \d+ s", "within N s")]}, {
         insta::assert_snapshot!(all);

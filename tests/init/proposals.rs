@@ -1,5 +1,6 @@
 //! What is proposed for hosts that say this and that.
 
+use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use insta::assert_snapshot;
@@ -53,7 +54,7 @@ impl Host {
             self.from,
         );
         for (index, address) in self.addresses.iter().enumerate() {
-            said.push_str(&format!("2: eth{index}    inet {address} scope global eth{index}\n"));
+            let _ = writeln!(said, "2: eth{index}    inet {address} scope global eth{index}");
         }
         if self.wireguard {
             said.push_str("fact has-wireguard yes\n");
@@ -239,8 +240,8 @@ fn a_gpu_without_a_driver_is_offered_and_not_claimed() {
 fn hosts_of_one_name_get_different_ones() {
     let twin = Host { hostname: "tethys", ..STYX };
     let nameless = Host { hostname: "localhost", typed: "root@192.0.2.77", ..STYX };
-    let named = Host { typed: "root@192.0.2.78 name=naiad", ..STYX };
-    let (_, loaded) = text(&[HOST, twin, nameless, named]);
+    let chosen = Host { typed: "root@192.0.2.78 name=naiad", ..STYX };
+    let (_, loaded) = text(&[HOST, twin, nameless, chosen]);
     let names: Vec<&str> = loaded.cluster.hosts.iter().map(|host| host.name.as_str()).collect();
     assert_eq!(names, ["tethys", "tethys-2", "node-3", "naiad"]);
 }

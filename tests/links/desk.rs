@@ -182,9 +182,18 @@ impl Desk {
     fn plain(&self, text: &str) -> String {
         let begins = |line: &str| {
             let line = line.trim_start();
-            ["caused by:", "hint:", "it shows", "another is", "marked as", "tried", "its last"]
-                .iter()
-                .any(|start| line.starts_with(start))
+            [
+                "caused by:",
+                "hint:",
+                "more:",
+                "it shows",
+                "another is",
+                "marked as",
+                "tried",
+                "its last",
+            ]
+            .iter()
+            .any(|start| line.starts_with(start))
         };
         let mut plain = String::new();
         let mut lines: Vec<&str> = text.lines().collect();

@@ -19,6 +19,7 @@ pub fn datastore(cluster: &Cluster, facts: &Facts) -> Option<Fault> {
         Datastore::External(_) => "an external database, in which k3s would begin a new cluster",
     };
     Some(Fault::new(
+        "other-datastore",
         format!("its cluster runs on {kept}; cluster.toml says {wanted}"),
         format!("set `datastore = \"{word}\"` in `[k3s]`"),
     ))
@@ -38,5 +39,5 @@ pub fn encryption(cluster: &Cluster, facts: &Facts) -> Option<Fault> {
         "the secrets of its cluster are encrypted, and k3s could not read them without"
     };
     let hint = format!("set `secrets-encryption = {}` in `[k3s]`", kept.encrypted);
-    Some(Fault::new(what, hint))
+    Some(Fault::new("other-encryption", what, hint))
 }

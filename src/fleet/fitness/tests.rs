@@ -35,7 +35,7 @@ const ETH0: &[&str] = &["eth0 inet 192.0.2.1/24"];
 
 fn said(cluster: &Cluster, facts: &Facts) -> Vec<String> {
     let faults = faults(cluster, &cluster.hosts[0], facts);
-    faults.into_iter().map(|Fault { what, hint }| format!("{what} ({hint})")).collect()
+    faults.into_iter().map(|Fault { what, hint, .. }| format!("{what} ({hint})")).collect()
 }
 
 #[track_caller]
