@@ -6,6 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use clap::Parser as _;
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::cli::{Cli, Command, Removable};
 use crate::cloudflare::Which;
@@ -209,7 +213,9 @@ fn print(text: &str) -> anyhow::Result<()> {
 
 fn log_to_stderr(cli: &Cli) {
     let default = if cli.global.verbose { "oceanid=debug" } else { "off" };
-    let filter = tracing_subscriber::EnvFilter::try_from_env("OCEANID_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let asked = std::env::var("OCEANID_LOG").unwrap_or_else(|_| default.to_owned());
+    // A level, or `target=level` and more of them; what is neither is no reason to log nothing.
+    let filter = asked.parse().or_else(|_| default.parse()).unwrap_or_else(|_| Targets::new());
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    tracing_subscriber::registry().with(lines.with_filter(filter)).init();
 }

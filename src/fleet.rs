@@ -162,7 +162,7 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
         member: &Member<'a, D::Remote>,
         first_server: Option<&Facts>,
         releases: &Releases,
-        wave: Wave,
+        waves: &[Wave],
         (lost, terms): (&[Failure], Terms<'_>),
     ) -> anyhow::Result<Vec<Step>> {
         let mut nodes = self.selected();
@@ -179,10 +179,10 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
             terms,
         };
         let wanted = steps::ALL.iter().filter(|entry| {
-            entry.wave == wave
+            waves.contains(&entry.wave)
                 && self.selection.has_step(entry.name)
                 && (entry.concerns)(self.cluster, member.host)
-                && (wave == Wave::Cluster || self.is_concerned(&member.host.name, entry.name))
+                && (entry.wave == Wave::Cluster || self.is_concerned(&member.host.name, entry.name))
         });
         wanted
             .map(|entry| {
@@ -263,11 +263,8 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
         let terms = self.forecast_terms(&replaced);
         let looks = members.iter().map(|member| async move {
             let failed = |error: anyhow::Error| Failure { host: member.host.name.clone(), error };
-            let mut list =
-                self.steps(member, first, releases, Wave::Host, (&[], terms)).map_err(failed)?;
-            list.extend(
-                self.steps(member, first, releases, Wave::Cluster, (&[], terms)).map_err(failed)?,
-            );
+            let waves = &[Wave::Ground, Wave::Host, Wave::Cluster];
+            let list = self.steps(member, first, releases, waves, (&[], terms)).map_err(failed)?;
             let list: Vec<&Step> = list.iter().collect();
             let Seen { changes, notes } =
                 engine::look(&member.remote, &list).await.map_err(failed)?;

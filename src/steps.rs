@@ -73,6 +73,8 @@ pub enum Servers {
 /// When a step happens in a run over several hosts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Wave {
+    /// What a host needs for itself: nothing of it has to do with another one's k3s, so new agents need not wait.
+    Ground,
     /// Servers, one by one; then new agents side by side, and those in use one by one.
     Host,
     /// On the first server, once all hosts are done.
@@ -102,35 +104,35 @@ pub const ALL: &[Entry] = &[
     Entry {
         name: "prepare",
         about: "packages, kernel modules, kernel parameters and time for Kubernetes",
-        wave: Wave::Host,
+        wave: Wave::Ground,
         concerns: |_, _| true,
         build: prepare::prepare,
     },
     Entry {
         name: "host",
         about: "harden: kernel, updates, journal, time, bans, files",
-        wave: Wave::Host,
+        wave: Wave::Ground,
         concerns: |_, _| true,
         build: harden::host,
     },
     Entry {
         name: "ssh",
         about: "harden: sshd takes keys and good algorithms only; guarded",
-        wave: Wave::Host,
+        wave: Wave::Ground,
         concerns: |_, host| host.harden.has(Part::Ssh),
         build: harden::ssh,
     },
     Entry {
         name: "firewall",
         about: "harden: ufw lets in only what the cluster needs; guarded",
-        wave: Wave::Host,
+        wave: Wave::Ground,
         concerns: |_, host| host.harden.firewall == Firewall::Ufw,
         build: harden::firewall,
     },
     Entry {
         name: "nvidia",
         about: "GPU: driver checked, container toolkit, CDI",
-        wave: Wave::Host,
+        wave: Wave::Ground,
         concerns: |cluster, host| host.gpu && cluster.gpu.is_some(),
         build: nvidia::nvidia,
     },

@@ -21,13 +21,19 @@ chmod "$mode" -- "$new"
 sync -- "$new"
 "#;
 
-/// Takes the file from us. It is hashed while it comes; what `tee` cannot write is noticed apart.
-const RECEIVE: &str = r#"sum=$({ tee -- "$new" || : >"$OCEANID_UNDO/short"; } | sha256sum); sum=${sum%% *}
-if [ -e "$OCEANID_UNDO/short" ]; then
+/// `sum_of FILE`: openssl, which comes with `ca-certificates`, is four times as fast as coreutils.
+const SUM_OF: &str = r#"sum_of() {
+  if command -v openssl >/dev/null; then openssl dgst -sha256 -r <"$1"; else sha256sum <"$1"; fi
+}
+"#;
+
+/// Takes the file from us, and hashes what is on the disk.
+const RECEIVE: &str = r#"if ! cat >"$new"; then
   rm -f -- "$new"
   printf 'cannot write what was sent to %s; nothing was replaced\n' "$folder" >&2
   exit 1
 fi
+sum=$(sum_of "$new"); sum=${sum%% *}
 if [ "$sum" != "$want" ]; then
   printf '%s bytes with sha256 %s arrived\nwanted sha256 %s; nothing was replaced\n' "$(stat -c %s -- "$new")" "$sum" "$want" >&2
   exit 1
@@ -143,7 +149,7 @@ impl Fetch {
         };
         let text = format!(
             r#"path={path} folder={folder} want={want} stamp={stamp} mode={mode:04o}
-{KEEP}new=$path.oceanid-new
+{KEEP}{SUM_OF}new=$path.oceanid-new
 {DISCARD}{get}{LAND}{FORGET_STARTS}mv -f -- "$new" "$path"
 mkdir -p -- "${{stamp%/*}}"
 printf '%s %s\n' "$(stat -c '%i %s %Y %Z' -- "$path")" "$sum" >"$stamp"
@@ -177,7 +183,7 @@ if [ "$status" -ne 0 ]; then
   else tail -n 1 -- "$log" >&2; fi
   exit 1
 fi
-sum=$(sha256sum <"$new"); sum=${{sum%% *}}
+sum=$(sum_of "$new"); sum=${{sum%% *}}
 if [ "$sum" != "$want" ]; then
   case $(head -c 200 -- "$new" | tr -d '\000' | tr 'A-Z' 'a-z') in
     *'<html'*|*'<!doctype'*) what='an HTML page (a proxy or a login page?)' ;;

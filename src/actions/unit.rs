@@ -144,9 +144,20 @@ impl Unit {
         Ok(reasons)
     }
 
-    /// `restarts`: after how many failed starts it is given up.
-    fn apply(&self, restarts: u32) -> Script {
+    /// What stands before the start. systemd is not asked for what it has: on Debian `enable` runs Perl.
+    fn announce(&self, state: &UnitState) -> &'static str {
+        let of_ours = self.files.iter().any(|file| file.path().starts_with("/etc/systemd/system/"));
+        let known = state.load == "loaded" && !state.stale && !of_ours;
+        if known && state.enabled == "enabled" {
+            return "";
+        }
+        "systemctl daemon-reload\nsystemctl -q enable -- \"$unit\"\n"
+    }
+
+    fn apply(&self, state: &UnitState) -> Script {
         let stamp = self.stamp().unwrap_or_default();
+        // How many failed starts prove that it does not start.
+        let restarts = if state.active == "active" { IN_USE } else { NEW };
         let text = format!(
             r#"unit={unit}
 state() {{ systemctl show -p "$1" --value -- "$unit"; }}
@@ -158,11 +169,9 @@ restarts() {{ number=$(state NRestarts); printf %s "${{number:-0}}"; }}
   exit 1
 }}
 begun=$(date +%s)
-systemctl daemon-reload
-systemctl -q enable -- "$unit"
-systemctl reset-failed -- "$unit" 2>/dev/null || :
+{announce}systemctl reset-failed -- "$unit" 2>/dev/null || :
 systemctl --no-block restart -- "$unit"
-limit=$((begun + {limit}))
+limit=$((begun + {limit})) pause=0.05
 while [ -n "$(state Job)" ] && [ "$(state Job)" != 0 ] || [ "$(state ActiveState)" != active ]; do
   now=$(state ActiveState)
   if [ "$now" = failed ] || [ "$(restarts)" -ge {restarts} ]; then
@@ -171,14 +180,21 @@ while [ -n "$(state Job)" ] && [ "$(state Job)" != 0 ] || [ "$(state ActiveState
 {hopeless}  if [ "$(date +%s)" -ge "$limit" ]; then
     give_up 'is not active after {limit} s'
   fi
-  progress "waiting for $unit, $(( limit - $(date +%s) )) s left: $now; $(journalctl -q -u "$unit" -n 1 --no-pager -o cat --since "@$begun")"
-  sleep 0.3
+  # Most are up in a moment, and the journal is slow to ask.
+  case $pause in
+    0.05) pause=0.1 ;;
+    0.1) pause=0.2 ;;
+    *) progress "waiting for $unit, $(( limit - $(date +%s) )) s left: $now; $(journalctl -q -u "$unit" -n 1 --no-pager -o cat --since "@$begun")"
+       pause=0.3 ;;
+  esac
+  sleep "$pause"
 done
 mkdir -p -- /var/lib/oceanid/units
 printf %s {stamp} >{path}.new
 mv -f -- {path}.new {path}
 "#,
             unit = quote(&self.name),
+            announce = self.announce(state),
             limit = self.limit.as_secs(),
             hopeless = self.hopeless(),
             stamp = quote(&stamp),
@@ -307,7 +323,7 @@ impl Action for Unit {
         Ok(Some(Change {
             summary: reasons.join(", "),
             diff: None,
-            apply: self.apply(if state.active == "active" { IN_USE } else { NEW }),
+            apply: self.apply(state),
             undo: self.undo(state),
         }))
     }

@@ -1,9 +1,13 @@
 //! Bringing it about: servers one by one, agents side by side, then the cluster's own things.
+//!
+//! What a new agent needs before k3s can join takes longest, and nothing of it has to do with the servers: it happens
+//! beside them. Agents that the cluster uses already are left alone until the servers are done.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use futures::StreamExt as _;
+use futures::future::join;
 
 use super::{Dial, Failure, Fleet, HostPlan, Member, first_server, gather, run_name};
 use crate::cluster::Role;
@@ -16,6 +20,9 @@ use crate::remote::Remote as _;
 use crate::report::{Event, Observer, Totals};
 use crate::step::Step;
 use crate::steps::{Servers, Terms, Wave};
+
+/// All of one host but the cluster's own things; where the ground is laid already, it is only looked at.
+const WHOLE: &[Wave] = &[Wave::Ground, Wave::Host];
 
 impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
     /// Brings everything about: servers one by one, agents side by side, then the cluster's own things.
@@ -38,9 +45,21 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
             failures: Vec::new(),
             skipped: Vec::new(),
         };
-        self.servers(&mut members, &mut course).await;
+        let first = first_server(self.cluster, &members).cloned();
+        let beside = course.begun();
+        let (servers, agents): (Vec<_>, Vec<_>) =
+            members.iter_mut().enumerate().partition(|(_, it)| it.host.role == Role::Server);
+        let agents = agents.into_iter().map(|(index, member)| (index, &*member));
+        let new: Vec<_> =
+            agents.filter(|(_, member)| !is_ready(&member.host.name, first.as_ref())).collect();
+        let grounds = self.side_by_side(new, first.as_ref(), None, &beside, &[Wave::Ground]);
+        let ((), grounds) = join(self.servers(servers, &mut course), grounds).await;
         // Without a server there is nothing to join; without one agent the others still get their labels.
-        if course.failures.is_empty() {
+        let up = course.failures.is_empty();
+        for (index, name, done) in grounds {
+            course.note(index, name, done);
+        }
+        if up {
             self.agents(&members, &mut course).await;
             self.cluster_wave(&members, &mut course).await;
         } else {
@@ -62,18 +81,24 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
         Ok(())
     }
 
-    async fn servers(&self, members: &mut [Member<'a, D::Remote>], course: &mut Course<'_>) {
-        for index in 0..members.len() {
-            let first = first_server(self.cluster, members).cloned();
-            let Some(member) = members.get_mut(index) else { break };
-            if member.host.role != Role::Server || !course.failures.is_empty() {
-                continue;
+    async fn servers(
+        &self,
+        mut servers: Vec<(usize, &mut Member<'a, D::Remote>)>,
+        course: &mut Course<'_>,
+    ) {
+        let name = &self.cluster.first_server().name;
+        for turn in 0..servers.len() {
+            let first = servers.iter().find(|(_, member)| member.host.name == *name);
+            let first = first.map(|(_, member)| member.facts.clone());
+            let Some((index, member)) = servers.get_mut(turn) else { break };
+            if !course.failures.is_empty() {
+                break;
             }
             let begun = Instant::now();
-            let mut done = self.host(member, first.as_ref(), course, Wave::Host).await;
+            let mut done = self.host(member, first.as_ref(), course, WHOLE).await;
             done.result = self.diagnosed(member, None, begun, done.result).await;
-            course.note(index, &member.host.name, done);
-            if course.counts.get(index).is_some_and(|count| *count > 0) {
+            course.note(*index, &member.host.name, done);
+            if course.counts.get(*index).is_some_and(|count| *count > 0) {
                 match gather(&member.remote, member.host).await {
                     Ok(facts) => member.facts = facts,
                     Err(error) => course.fail(&member.host.name, error),
@@ -82,28 +107,41 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
         }
     }
 
+    /// What `agents` come to in `waves`; told of when it was the last one, or went wrong.
+    async fn side_by_side<'m>(
+        &self,
+        agents: Vec<(usize, &'m Member<'a, D::Remote>)>,
+        first: Option<&Facts>,
+        server: Option<&Member<'a, D::Remote>>,
+        course: &Course<'_>,
+        waves: &[Wave],
+    ) -> Vec<(usize, &'m str, Done)> {
+        let each = |(index, member): (usize, &'m Member<'a, D::Remote>)| async move {
+            let name = member.host.name.as_str();
+            let begun = Instant::now();
+            let mut done = self.host(member, first, course, waves).await;
+            done.result = self.diagnosed(member, server, begun, done.result).await;
+            if done.result.is_err() || waves.contains(&Wave::Host) {
+                let changes = course.count(name) + done.changes;
+                self.tell_end(name, changes, done.result.as_ref().err());
+            }
+            (index, name, done)
+        };
+        let agents = futures::stream::iter(agents).map(each);
+        agents.buffer_unordered(self.parallel.max(1)).collect().await
+    }
+
     /// New agents side by side; those that are Ready and whose k3s will be restarted one by one after them.
     async fn agents(&self, members: &[Member<'a, D::Remote>], course: &mut Course<'_>) {
         let first = first_server(self.cluster, members);
         let name = &self.cluster.first_server().name;
         let server = members.iter().find(|member| member.host.name == *name);
-        let agents =
-            members.iter().enumerate().filter(|(_, member)| member.host.role == Role::Agent);
+        let agents = members.iter().enumerate().filter(|(_, member)| {
+            member.host.role == Role::Agent && !course.has_failed(&member.host.name)
+        });
         let (in_use, others): (Vec<_>, Vec<_>) =
             agents.partition(|(_, member)| course.restarts_ready(&member.host.name, first));
-        let shared = &*course;
-        let results: Vec<_> = futures::stream::iter(others)
-            .map(|(index, member)| async move {
-                let begun = Instant::now();
-                let mut done = self.host(member, first, shared, Wave::Host).await;
-                done.result = self.diagnosed(member, server, begun, done.result).await;
-                self.tell_end(&member.host.name, done.changes, done.result.as_ref().err());
-                (index, &member.host.name, done)
-            })
-            .buffer_unordered(self.parallel.max(1))
-            .collect()
-            .await;
-        for (index, name, done) in results {
+        for (index, name, done) in self.side_by_side(others, first, server, course, WHOLE).await {
             course.note(index, name, done);
         }
         let mut down: Option<&str> = None;
@@ -115,7 +153,7 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
                 self.observer.on(&Event::HostSkipped { host: name, reason: &reason });
                 continue;
             }
-            let done = self.host(member, first, course, Wave::Host).await;
+            let done = self.host(member, first, course, WHOLE).await;
             self.tell_end(name, done.changes, done.result.as_ref().err());
             down = done.result.is_err().then_some(name);
             course.note(index, name, done);
@@ -128,18 +166,24 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
         for (index, member) in
             members.iter().enumerate().filter(|(_, member)| member.host.name == *name)
         {
-            let done = self.host(member, first, course, Wave::Cluster).await;
+            let done = self.host(member, first, course, &[Wave::Cluster]).await;
             course.note(index, name, done);
         }
     }
 
     fn skip_agents(&self, members: &[Member<'a, D::Remote>], course: &mut Course<'_>) {
-        let failed: Vec<&str> =
-            course.failures.iter().map(|failure| failure.host.as_str()).collect();
-        let reason = format!("{} must be up first", failed.join(", "));
+        let servers = members.iter().filter(|member| member.host.role == Role::Server);
+        let names = servers.map(|member| member.host.name.as_str());
+        let failed: Vec<&str> = names.filter(|name| course.has_failed(name)).collect();
         for member in members.iter().filter(|member| member.host.role == Role::Agent) {
-            course.skipped.push(member.host.name.clone());
-            self.observer.on(&Event::HostSkipped { host: &member.host.name, reason: &reason });
+            let host = member.host.name.as_str();
+            if course.has_failed(host) {
+                continue;
+            }
+            let ground = if course.count(host) > 0 { "it is prepared; " } else { "" };
+            let reason = format!("{ground}{} must be up first", failed.join(", "));
+            course.skipped.push(host.to_owned());
+            self.observer.on(&Event::HostSkipped { host, reason: &reason });
         }
     }
 
@@ -149,13 +193,13 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
         member: &Member<'a, D::Remote>,
         first: Option<&Facts>,
         course: &Course<'_>,
-        wave: Wave,
+        waves: &[Wave],
     ) -> Done {
         let list = match self.steps(
             member,
             first,
             course.releases,
-            wave,
+            waves,
             (&course.failures, course.terms()),
         ) {
             Ok(list) => list,
@@ -258,6 +302,11 @@ impl<'a, D: Dial, O: Observer> Fleet<'a, D, O> {
     }
 }
 
+/// Whether `host` is a node that the cluster uses, as far as the first server knows.
+fn is_ready(host: &str, first: Option<&Facts>) -> bool {
+    first.and_then(|facts| facts.roll.as_ref()).is_some_and(|roll| roll.is_ready(host))
+}
+
 /// How far a run has come.
 struct Course<'a> {
     lock: Lock,
@@ -288,9 +337,25 @@ impl Course<'_> {
 
     /// Whether `host` is a Ready node that k3s may be restarted on.
     fn restarts_ready(&self, host: &str, first: Option<&Facts>) -> bool {
-        let roll = first.and_then(|facts| facts.roll.as_ref());
         let changes = self.forecast(host).iter().any(|planned| planned.step == "k3s-agent");
-        roll.is_some_and(|roll| roll.is_ready(host)) && (changes || !self.untouched())
+        is_ready(host, first) && (changes || !self.untouched())
+    }
+
+    /// The same run, as far as it has come, for what happens beside it.
+    fn begun(&self) -> Self {
+        Self {
+            lock: self.lock.clone(),
+            replaced: self.replaced.clone(),
+            names: self.names.clone(),
+            counts: self.counts.clone(),
+            failures: Vec::new(),
+            skipped: Vec::new(),
+            ..*self
+        }
+    }
+
+    fn has_failed(&self, host: &str) -> bool {
+        self.failures.iter().any(|failure| failure.host == host)
     }
 
     /// How many changes the waves before made on `host`: the next one's numbers go on from there.
