@@ -92,7 +92,7 @@ async fn interruptible(cli: Cli) -> anyhow::Result<Exit> {
     let stop = Arc::new(Stop::default());
     if matches!(cli.command, Command::Tunnel { .. } | Command::SelfUpdate { .. }) {
         // They hear Ctrl-C themselves.
-        return run(cli, stop).await;
+        return Box::pin(run(cli, stop)).await;
     }
     if matches!(cli.command, Command::Init(_)) {
         // Nothing is written anywhere before its end. The listener comes first: a prompt that is

@@ -100,6 +100,9 @@ pub fn one(entry: &Entry, more: &str) -> String {
     super::wrap(&mut text, more, 2);
     text.push('\n');
     let place = match entry.wave {
+        Wave::Ground => {
+            "It happens on every node that it concerns; on a new agent while the servers come up."
+        }
         Wave::Host => "It happens on every node that it concerns.",
         Wave::Cluster => "It happens on the first server, once all nodes are done.",
     };
