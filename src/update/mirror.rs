@@ -198,7 +198,7 @@ mod tests {
             version_of(&list, "URL").map(|version| version.to_string()).ok()
         };
         let (linux, mac) = ("x86_64-unknown-linux-musl.tar.gz", "aarch64-apple-darwin.tar.gz");
-        for version in ["0.1.0", "1.20.3", "0.2.0-rc.1", "0.2.0-x86_64", "0.2.0+a"] {
+        for version in ["0.1.0", "1.20.3", "0.2.0-rc.1", "0.2.0-x86", "0.2.0+a"] {
             let (one, two) =
                 (format!("oceanid-{version}-{linux}"), format!("oceanid-{version}-{mac}"));
             assert_eq!(of(&[&one, "install.sh", &two]).as_deref(), Some(version));
