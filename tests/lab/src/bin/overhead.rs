@@ -45,10 +45,19 @@ fn main() -> Result<()> {
     hosts.print(&names, took)
 }
 
+/// What a change waited for that is none of oceanid's doing, and when it was over.
+struct Wait {
+    kind: &'static str,
+    took: Duration,
+    over: Duration,
+}
+
 /// What was heard of each host.
 #[derive(Default)]
 struct Hosts {
-    waited: BTreeMap<String, BTreeMap<&'static str, Duration>>,
+    waits: BTreeMap<String, Vec<Wait>>,
+    /// When what a host needs for itself was done.
+    ground: BTreeMap<String, Duration>,
     ended: BTreeMap<String, Duration>,
 }
 
@@ -56,27 +65,36 @@ impl Hosts {
     fn hear(&mut self, event: &Value, at: Duration) {
         let text = |key: &str| event[key].as_str().unwrap_or_default();
         let host = text("host").to_owned();
-        if text("event") != "change-done" {
+        if text("event") != "change-done" || ["nodes", "baseline"].contains(&text("step")) {
             return;
         }
-        if text("step") != "nodes" && text("step") != "baseline" {
-            self.ended.insert(host.clone(), at);
+        self.ended.insert(host.clone(), at);
+        if !text("step").starts_with("k3s") {
+            self.ground.insert(host.clone(), at);
         }
         if let Some(kind) = kind(text("subject")) {
             let took = Duration::from_millis(event["took-ms"].as_u64().unwrap_or_default());
-            *self.waited.entry(host).or_default().entry(kind).or_default() += took;
+            self.waits.entry(host).or_default().push(Wait { kind, took, over: at });
         }
     }
 
-    /// The longest way is the server's, then that of the agent that ends last.
+    /// The longest way is that of the agent that ends last: its own ground or the server, whichever is done later, and
+    /// then the rest of the agent.
     fn print(&self, names: &[String], took: Duration) -> Result<()> {
         let (server, agents) = names.split_first().context("no nodes")?;
         let last = agents.iter().max_by_key(|name| self.ended.get(*name)).context("no agents")?;
-        println!("| host | downloads and packages | k3s starts |\n|---|---:|---:|");
+        let up = self.ended.get(server).copied().unwrap_or_default();
+        let ground = self.ground.get(last).copied().unwrap_or_default();
+        println!("| on the longest way | downloads and packages | k3s starts |\n|---|---:|---:|");
         let mut others = Duration::ZERO;
-        for name in [server, last] {
-            let waited = self.waited.get(name).cloned().unwrap_or_default();
-            let of = |kind| waited.get(kind).copied().unwrap_or_default();
+        let server_first = (server, up >= ground, Duration::ZERO);
+        let agent = (last, true, if up >= ground { up } else { Duration::ZERO });
+        for (name, counts, from) in [server_first, agent] {
+            let of = |kind| -> Duration {
+                let waits = self.waits.get(name).into_iter().flatten();
+                let waits = waits.filter(|wait| counts && wait.kind == kind && wait.over > from);
+                waits.map(|wait| wait.took.min(wait.over.saturating_sub(from))).sum()
+            };
             let (downloads, starts) = (of("download"), of("start"));
             others += downloads + starts;
             let (downloads, starts) = (downloads.as_secs_f64(), starts.as_secs_f64());
