@@ -57,6 +57,11 @@ fn what_cannot_lock_anybody_out_is_in_force_stable_mended_and_taken_back() {
         HostSpec::new("calypso").release(Release::Debian13).login("debian", Privilege::Sudo),
     ];
     let operator = Operator::hardening(Topology::of(hosts));
+    // It has a card for the hardening alone: nothing is installed for it without `[gpu]`.
+    operator.edit(|table| {
+        let nodes = table["node"].as_array_mut().expect("nodes");
+        nodes[1].as_table_mut().expect("a node").insert("gpu".to_owned(), true.into());
+    });
     operator.lab.host("calypso").exec(LIKE_A_MACHINE).expect("a shell");
     let bare = manifests(&operator);
     operator.lab.host("tethys").exec(ANOTHER_APT).expect("it has the lock");

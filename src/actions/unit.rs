@@ -162,6 +162,15 @@ impl Unit {
             r#"unit={unit}
 state() {{ systemctl show -p "$1" --value -- "$unit"; }}
 restarts() {{ number=$(state NRestarts); printf %s "${{number:-0}}"; }}
+active() {{ case $(state Job) in '' | 0) [ "$(state ActiveState)" = active ] ;; *) return 1 ;; esac; }}
+# What does not tell when it is up may be active for a moment before it dies.
+is_up() {{
+  active || return 1
+  [ "$(state Type)" = notify ] && return
+  times=$(restarts)
+  sleep 0.2
+  active && [ "$(restarts)" = "$times" ]
+}}
 {LAST_WORDS}give_up() {{
   how="$(state ActiveState), $(state SubState), exit status $(state ExecMainStatus), restarted $(restarts) times"
   last_words "$unit" "$begun" >&2
@@ -172,7 +181,7 @@ begun=$(date +%s)
 {announce}systemctl reset-failed -- "$unit" 2>/dev/null || :
 systemctl --no-block restart -- "$unit"
 limit=$((begun + {limit})) pause=0.05
-while [ -n "$(state Job)" ] && [ "$(state Job)" != 0 ] || [ "$(state ActiveState)" != active ]; do
+while ! is_up; do
   now=$(state ActiveState)
   if [ "$now" = failed ] || [ "$(restarts)" -ge {restarts} ]; then
     give_up 'does not start'
