@@ -36,17 +36,20 @@ pub fn measure(oceanid: &Path, runs: usize) -> Result<()> {
     fs::create_dir(&folder)?;
     let ground = Ground { lab, oceanid, folder };
     ground.prepare()?;
-    let (mut scp, mut push, mut peak) = (Vec::new(), Vec::new(), 0.0_f64);
+    let (mut scp, mut checked, mut push) = (Vec::new(), Vec::new(), Vec::new());
+    let mut peak = 0.0_f64;
     for run in 0..=runs {
-        let first = ground.scp()?;
-        let second = ground.push()?;
+        let bare = ground.scp(None)?;
+        let with_check = ground.scp(Some("sha256sum /var/tmp/images && sync /var/tmp/images"))?;
+        let sent = ground.push()?;
         if run > 0 {
-            scp.push(first);
-            push.push(second.took);
-            peak = peak.max(second.peak);
+            scp.push(bare);
+            checked.push(with_check);
+            push.push(sent.took);
+            peak = peak.max(sent.peak);
         }
     }
-    let (scp, push) = (super::median(scp).as_secs_f64(), super::median(push).as_secs_f64());
+    let [scp, checked, push] = [scp, checked, push].map(|all| super::median(all).as_secs_f64());
     #[expect(clippy::cast_precision_loss, reason = "a few hundred")]
     let rate = |seconds: f64| (MEGABYTES * AGENTS.len()) as f64 / seconds;
     println!(
@@ -54,10 +57,16 @@ pub fn measure(oceanid: &Path, runs: usize) -> Result<()> {
     );
     println!("|---|---:|---:|---:|---:|---:|");
     println!(
-        "| verified, synced, in its place | {:.0} MB/s | {:.0} MB/s | {:.2} | 0.90 | {peak:.0} MB |",
+        "| `scp` alone, against verified, synced, in its place | {:.0} MB/s | {:.0} MB/s | {:.2} | 0.90 | {peak:.0} MB |",
         rate(scp),
         rate(push),
         scp / push
+    );
+    println!(
+        "| `scp`, then `sha256sum` and `sync` by `ssh` | {:.0} MB/s | {:.0} MB/s | {:.2} | | |",
+        rate(checked),
+        rate(push),
+        checked / push
     );
     Ok(())
 }
@@ -105,14 +114,18 @@ impl Ground<'_> {
         command
     }
 
-    /// One `scp` for each host, all at once, until the last has ended.
-    fn scp(&self) -> Result<Duration> {
+    /// One `scp` for each host, and `check` there, all at once, until the last has ended.
+    fn scp(&self, check: Option<&str>) -> Result<Duration> {
         let begun = Instant::now();
+        let (config, file) = (self.folder.join("ssh"), self.file());
+        let (config, file) = (config.display(), file.display());
         let children = AGENTS.map(|name| {
             let address = self.lab.host(name).address;
-            let mut command = Command::new("scp");
-            command.arg("-q").arg("-F").arg(self.folder.join("ssh")).arg(self.file());
-            command.arg(format!("{address}:/var/tmp/images")).stdin(Stdio::null()).spawn()
+            let mut line = format!("scp -q -F {config} {file} {address}:/var/tmp/images");
+            if let Some(check) = check {
+                let _ = write!(line, " && ssh -F {config} {address} '{check}' >/dev/null");
+            }
+            Command::new("sh").args(["-c", &line]).stdin(Stdio::null()).spawn()
         });
         for child in children {
             if !child?.wait()?.success() {
