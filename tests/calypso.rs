@@ -160,6 +160,25 @@ impl Ground {
         self.said.last().expect("just said")
     }
 
+    /// What the node itself is told by its own copy.
+    #[track_caller]
+    fn run_on_calypso(&mut self, command: &str) -> String {
+        let run = format!("cd /root/oceanid && {command}");
+        let limit = Duration::from_secs(180);
+        let host = self.operator.lab.host("calypso");
+        let output = host.output_for(limit, &run).expect("nsenter runs");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let said = Said {
+            code: output.status.code().unwrap_or(-1),
+            stdout: text(&output.stdout),
+            stderr: text(&output.stderr),
+        }
+        .exits(0);
+        let stderr = said.stderr.clone();
+        self.said.push(said);
+        stderr
+    }
+
     #[track_caller]
     fn exec(&self, host: &str, command: &str) -> String {
         self.operator.lab.host(host).exec(command).expect("it works").trim().to_owned()
@@ -310,18 +329,24 @@ fn on_the_node_itself_it_is_the_same(ground: &mut Ground) {
     let own = table["tunnel"][0].as_table_mut().expect("a tunnel");
     own.insert("credentials".into(), file.into());
     fs::write(root.join("cluster.toml"), table.to_string()).expect("written");
-    let run = "cd /root/oceanid && ./oceanid join calypso --local --yes; code=$?; \
-               rm -r /root/oceanid /root/.ssh; exit $code";
-    let limit = Duration::from_secs(120);
-    let joined = host.output_for(limit, run).expect("nsenter runs");
-    let said = Said {
-        code: joined.status.code().unwrap_or(-1),
-        stdout: String::from_utf8_lossy(&joined.stdout).into_owned(),
-        stderr: String::from_utf8_lossy(&joined.stderr).into_owned(),
-    }
-    .exits(0);
-    assert!(said.stderr.contains("0 changed"), "{}", said.stderr);
-    ground.said.push(said);
+    let said = ground.run_on_calypso("./oceanid join calypso --local --yes");
+    assert!(said.contains("0 changed"), "{said}");
+    from_nothing_it_is_the_same_too(ground);
+    ground.exec("calypso", "rm -r /root/oceanid /root/.ssh");
+}
+
+/// What the first run made is taken back, and made anew by the node itself.
+fn from_nothing_it_is_the_same_too(ground: &mut Ground) {
+    ground.run(&["rollback", "calypso", "--yes"], 0);
+    let there = "ls -d /etc/rancher/k3s/config.yaml /etc/oceanid/cloudflared/credentials \
+                 /etc/systemd/system/tritonserver.service 2>/dev/null | wc -l";
+    assert_eq!(ground.exec("calypso", there), "0", "something was left");
+    let said = ground.run_on_calypso("./oceanid join calypso --local --yes");
+    assert!(said.contains("1 changed"), "{said}");
+    let said = ground.run_on_calypso("./oceanid join calypso --local --yes");
+    assert!(said.contains("0 changed"), "{said}");
+    the_name_answers_for_those_who_may(ground);
+    ground.run(&["bootstrap", "--yes"], 0);
 }
 
 /// The name of the finding at the first hop that does not hold.

@@ -152,7 +152,7 @@ install_and_update() {
     server=$!
     trap 'kill "$server"' EXIT
     tries=0
-    until port=$(sed -n 's/.* port \([0-9]*\) .*/\1/p' "$made/served") && [ -n "$port" ]; do
+    until port=$(sed -n 2>/dev/null 's/.* port \([0-9]*\) .*/\1/p' "$made/served") && [ -n "$port" ]; do
         tries=$((tries + 1))
         [ "$tries" -lt 100 ] || fail 'the server does not come up'
         sleep 0.1
