@@ -357,17 +357,18 @@ fn a_changed_option_restarts_triton_alone(operator: &Operator) {
 }
 
 fn what_does_not_come_up_is_put_back(operator: &Operator) {
-    put_model(operator, "greedy", "sim: oom\\n");
-    set(operator, "load", toml::Value::Array(vec!["ner".into(), "greedy".into()]));
-    let said = failure(operator, 5);
-    assert!(
-        said.contains("gpu-memory: the models need more memory than the GPU has left"),
-        "{said}"
-    );
-    assert!(
-        said.contains("failed to load 'greedy' version 1"),
-        "the container's own words: {said}"
-    );
-    assert!(said.contains("it has what it had before again"), "{said}");
-    is_serving(operator);
+    for (fault, cause) in [
+        ("oom", "gpu-memory: the models need more memory than the GPU has left"),
+        ("broken", "broken-model: "),
+        ("driver", "driver-too-old: "),
+    ] {
+        put_model(operator, fault, &format!("sim: {fault}\\n"));
+        set(operator, "load", toml::Value::Array(vec!["ner".into(), fault.into()]));
+        let said = failure(operator, 5);
+        assert!(said.contains(cause), "{said}");
+        let own_words = format!("failed to load '{fault}' version 1");
+        assert!(said.contains(&own_words), "the container's own words: {said}");
+        assert!(said.contains("it has what it had before again"), "{said}");
+        is_serving(operator);
+    }
 }
