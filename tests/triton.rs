@@ -306,12 +306,16 @@ fn what_cannot_serve_is_refused_before_anything_is_stopped(operator: &Operator, 
     let said = failure(operator, 1);
     assert!(said.contains("not-loaded: a model was put there since Triton started"), "{said}");
     exec(operator, &format!("rm -r {MODELS}/bad"));
-    a_taken_port_and_a_wrong_digest_are_refused(operator, mirror);
+    what_is_in_the_way_outside_is_refused(operator, mirror);
     assert_eq!(container(operator), before, "it served all the while");
     is_serving(operator);
 }
 
-fn a_taken_port_and_a_wrong_digest_are_refused(operator: &Operator, mirror: &Mirror) {
+fn what_is_in_the_way_outside_is_refused(operator: &Operator, mirror: &Mirror) {
+    exec(operator, "mkdir -p /snap/docker");
+    let said = failure(operator, 1);
+    assert!(said.contains("the Docker of snap is installed"), "{said}");
+    exec(operator, "rmdir /snap/docker");
     let written = fs::read_to_string(operator.file()).expect("written before");
     set(operator, "http-port", 9999.into());
     exec(
