@@ -14,15 +14,17 @@ use toml::Table;
 const CANARY: &str = "canary-of-triton-4711";
 const MODELS: &str = "/opt/triton/models";
 
-/// A GPU, as its driver and NVIDIA's toolkit leave it, unless the lab has made one: again at each boot.
-const GPU: &str = include_str!("triton/gpu.sh");
+/// What the step `nvidia` would leave of the card that the lab has given the host.
+const CDI: &str = "mkdir -p /etc/cdi\n\
+    printf '%s\\n' 'cdiVersion: 0.5.0' 'kind: nvidia.com/gpu' 'devices:' '- name: all' '  containerEdits:' \
+    '    deviceNodes:' '    - path: /dev/nvidia0' >/etc/cdi/lab.yaml";
 
 #[test]
 fn triton_serves_and_goes_on_serving() {
     let host = HostSpec::new("calypso").release(Release::Debian13).gpu();
     let operator = Operator::before(Topology::of(vec![host]));
     let mirror = write_cluster_toml(&operator);
-    exec(&operator, GPU);
+    exec(&operator, CDI);
     put_model(&operator, "ner", "the model\n");
     put_model(&operator, "docling", "sim: slow 1\n");
     from_bare_to_serving(&operator);
